@@ -1,0 +1,173 @@
+"""Compares Emulsion with diffusers on a full-size random model: alternately, each run in a process
+of its own.  Prints a table with the ratios and writes bench/results.json in the build folder."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUNDLED = HERE.parent / "examples" / "models" / "tiny-sd21"
+PROMPT = "a large red star on a blue background"
+# What is measured, its unit, and the ratio that is to hold (none: for information).
+ROWS = [
+    ("step_seconds", "guided step", "s", 1.0),
+    ("decode_seconds", "VAE decode", "s", 1.0),
+    ("load_seconds", "load", "s", None),
+    ("first_step_seconds", "start to first step", "s", 0.5),
+    ("peak_bytes", "peak memory", "GiB", 0.7),
+    ("device_peak_bytes", "peak memory on the device", "GiB", None),
+]
+GIB = 2**30
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", choices=["f32", "bf16"], action="append", help="default: both")
+    parser.add_argument("--steps", type=int, default=5, help="the median leaves out the first")
+    parser.add_argument("--size", type=int, default=512, help="of the square picture, in pixels")
+    parser.add_argument("--repeat", type=int, default=2, help="times that each is run")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    options = parser.parse_args()
+    options.dtype = options.dtype or ["f32", "bf16"]
+    return options
+
+
+def run(command: list, log: Path) -> int:
+    """Runs to the end; gives the process's peak of resident memory, in bytes."""
+    environment = {**os.environ, "BENCH_START": repr(time.time())}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        print(log.read_text(errors="replace")[-3000:], file=sys.stderr)
+        sys.exit(f"bench: '{command[0]}' ended with {process.returncode}; its output is in {log}")
+    return usage.ru_maxrss * 1024
+
+
+def emulsion(options: argparse.Namespace, dtype: str, folder: Path) -> dict:
+    report = folder / "emulsion.json"
+    settings = {
+        "model": options.build / "bench" / "sd21" / dtype,
+        "prompt": PROMPT,
+        "width": options.size,
+        "height": options.size,
+        "steps": options.steps,
+    }
+    command = [options.build / "bin" / "emulsion", "run", "sd21_txt2img"]
+    for name, value in settings.items():
+        command += ["--set", f"{name}={value}"]
+    command += ["--dtype", dtype, "--device", options.device, "--quiet"]
+    command += ["--out", f"image={folder / 'emulsion.png'}", "--report", report]
+    peak = run(command, folder / "emulsion.log")
+    told = json.loads(report.read_text())
+    decode = [step["seconds"] for step in told["steps"] if "decode" in step["node"]]
+    measured = {
+        "step_seconds": told["denoise_seconds_per_step"],
+        "decode_seconds": sum(decode),
+        "load_seconds": told["load_seconds"],
+        "first_step_seconds": told["first_step_seconds"],
+        "peak_bytes": peak,
+    }
+    if options.device != "cpu":
+        peaks = [d["measured_peak_bytes"] for d in told["devices"] if d["name"] != "cpu"]
+        measured["device_peak_bytes"] = max(peaks)
+    return measured
+
+
+def diffusers(options: argparse.Namespace, dtype: str, layout: str, folder: Path) -> dict:
+    out = folder / f"diffusers_{layout}.json"
+    command = [sys.executable, HERE / "diffusers_run.py", "--dtype", dtype, "--layout", layout]
+    command += ["--model", options.build / "bench" / "sd21" / dtype, "--prompt", PROMPT]
+    command += ["--steps", options.steps, "--size", options.size]
+    command += ["--device", options.device, "--out", out]
+    peak = run(command, out.with_suffix(".log"))
+    return {**json.loads(out.read_text()), "peak_bytes": peak}
+
+
+def median(runs: list[dict]) -> dict:
+    names = [name for name, *_ in ROWS if name in runs[0]]
+    return {name: statistics.median(run[name] for run in runs) for name in names}
+
+
+def compare(options: argparse.Namespace, dtype: str) -> dict:
+    """All runs of one type; of diffusers' two layouts the one with the faster step counts."""
+    folder = options.build / "bench" / dtype
+    folder.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, list[dict]] = {"emulsion": [], "contiguous": [], "channels_last": []}
+    for turn in range(options.repeat):
+        for layout in ("contiguous", "channels_last"):
+            print(f"{dtype}, {turn + 1} of {options.repeat}: emulsion, {layout}", file=sys.stderr)
+            runs["emulsion"].append(emulsion(options, dtype, folder))
+            runs[layout].append(diffusers(options, dtype, layout, folder))
+    medians = {name: median(of_one) for name, of_one in runs.items()}
+    best = min(("contiguous", "channels_last"), key=lambda name: medians[name]["step_seconds"])
+    ratios = {name: value / medians[best][name] for name, value in medians["emulsion"].items()}
+    return {"runs": runs, "medians": medians, "diffusers_layout": best, "ratios": ratios}
+
+
+def table(dtype: str, result: dict) -> list[str]:
+    ours, theirs = result["medians"]["emulsion"], result["medians"][result["diffusers_layout"]]
+    lines = [
+        f"{dtype}, diffusers {result['diffusers_layout']}",
+        f"  {'':26} {'emulsion':>10} {'diffusers':>10} {'ratio':>7}",
+    ]
+    for name, label, unit, limit in ROWS:
+        if name not in ours:
+            continue
+        scale = GIB if unit == "GiB" else 1
+        ratio = result["ratios"][name]
+        verdict = "" if limit is None else f"  {'holds' if ratio <= limit else 'OVER'} {limit}"
+        values = f"{ours[name] / scale:10.3f} {theirs[name] / scale:10.3f}"
+        lines.append(f"  {label + ', ' + unit:26} {values} {ratio:7.3f}{verdict}")
+    return lines
+
+
+def machine() -> dict:
+    model = ""
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+    packages = ("torch", "diffusers", "transformers")
+    return {
+        "processor": model or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def main() -> None:
+    options = arguments()
+    model = options.build / "bench" / "sd21"
+    if not (model / "complete").exists():
+        print("Making the weights (8 GB, once) ...", file=sys.stderr)
+        model.parent.mkdir(parents=True, exist_ok=True)
+        run([sys.executable, HERE / "make_weights.py", BUNDLED, model], model.parent / "make.log")
+    where = machine()
+    print(f"{where['processor']}, {where['cores']} cores, {options.device}, {options.size} pixels")
+    results = {"machine": where, "size": options.size, "steps": options.steps}
+    results |= {"device": options.device, "dtypes": {}}
+    for dtype in options.dtype:
+        results["dtypes"][dtype] = compare(options, dtype)
+        print("\n".join(table(dtype, results["dtypes"][dtype])), flush=True)
+    path = options.build / "bench" / "results.json"
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"Written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+#include "models/clip_text.h"
+
+#include "models/ops.h"
+
+namespace emulsion::models {
+namespace {
+
+constexpr Attention::Names kNames = {"q_proj", "k_proj", "v_proj", "out_proj"};
+
+// transformers 5 writes the text model of SD 1 and 2 without the prefix, everyone else with it.
+WeightView text_model(const WeightView& w) {
+  const char* probe = "text_model.embeddings.token_embedding.weight";
+  const bool bare = w.contains("embeddings.token_embedding.weight") && !w.contains(probe);
+  return bare ? w : w.scope("text_model");
+}
+
+}  // namespace
+
+ClipTextLayer::ClipTextLayer(const WeightView& w, const ClipTextConfig& config)
+    : layer_norm1(w.scope("layer_norm1"), config.width, config.norm_eps),
+      layer_norm2(w.scope("layer_norm2"), config.width, config.norm_eps),
+      self_attn(w.scope("self_attn"), kNames,
+                {.width = config.width,
+                 .context_width = config.width,
+                 .heads = config.heads,
+                 .input_bias = true}),
+      fc1(w.scope("mlp").scope("fc1"), config.width, config.feed_forward_width),
+      fc2(w.scope("mlp").scope("fc2"), config.feed_forward_width, config.width),
+      activation(config.activation) {}
+
+void ClipTextLayer::apply_(at::Tensor& x) const {
+  const at::Tensor normed = layer_norm1(x);
+  x.add_(self_attn(normed, normed, Mask::Causal));
+  at::Tensor hidden = fc1(layer_norm2(x));  // [B, L, F]
+  activate_(hidden, activation);
+  x.add_(fc2(hidden));
+}
+
+ClipText::ClipText(const WeightView& w, const ClipTextConfig& config)
+    : token_embedding(text_model(w)
+                          .scope("embeddings")
+                          .tensor("token_embedding.weight", {config.vocabulary, config.width})),
+      position_embedding(
+          text_model(w)
+              .scope("embeddings")
+              .tensor("position_embedding.weight", {config.max_tokens, config.width})),
+      final_layer_norm(text_model(w).scope("final_layer_norm"), config.width, config.norm_eps) {
+  const WeightView list = text_model(w).scope("encoder").scope("layers");
+  for (std::int64_t i = 0; i < config.layers; ++i)
+    layers.emplace_back(list.scope(std::to_string(i)), config);
+  w.ignore({"embeddings.position_ids", "text_projection.weight"});
+}
+
+at::Tensor ClipText::operator()(const at::Tensor& ids) const {
+  at::Tensor x = at::embedding(token_embedding, ids);    // [B, L, D]
+  x.add_(position_embedding.narrow(0, 0, ids.size(1)));  // [L, D]
+  for (const ClipTextLayer& layer : layers) layer.apply_(x);
+  return final_layer_norm(x);
+}
+
+}  // namespace emulsion::models

@@ -1,0 +1,108 @@
+#include "models/layers.h"
+
+#include <ATen/ops/mish.h>
+
+#include "models/ops.h"
+
+namespace emulsion::models {
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::linear(x, weight, bias);
+}
+
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const ConvShape& shape) {
+  return at::conv2d(x, weight, bias, shape.stride, shape.padding);
+}
+
+void activate_(at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::Silu: at::silu_(x); return;
+    case Activation::Gelu: at::gelu_(x); return;
+    case Activation::GeluTanh: at::gelu_(x, "tanh"); return;
+    case Activation::QuickGelu: x.mul_(at::sigmoid(x.mul(1.702))); return;
+    case Activation::Relu: x.relu_(); return;
+    case Activation::Mish: at::mish_(x); return;
+  }
+}
+
+at::Tensor in_map_layout(const at::Tensor& x) {
+  return x.contiguous(x.is_cpu() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
+}
+
+at::Tensor upsample(const at::Tensor& x, std::int64_t height, std::int64_t width) {
+  return at::upsample_nearest2d(x, {height, width});
+}
+
+at::Tensor tokens_of(const at::Tensor& map) {
+  return map.permute({0, 2, 3, 1}).flatten(1, 2).contiguous();  // [B, H, W, C] -> [B, H*W, C]
+}
+
+at::Tensor map_of(const at::Tensor& tokens, std::int64_t height, std::int64_t width) {
+  const std::int64_t B = tokens.size(0), C = tokens.size(2);
+  return in_map_layout(tokens.view({B, height, width, C}).permute({0, 3, 1, 2}));
+}
+
+namespace {
+
+// A 1x1 convolution on a map is a linear layer on its tokens.  Files hold either form.
+at::Tensor matrix(const WeightView& w, std::int64_t in, std::int64_t out) {
+  const TensorSpec* spec = w.find("weight");
+  if (spec == nullptr || spec->shape.size() != 4) return w.tensor("weight", {out, in});
+  const at::Tensor kernel = w.tensor("weight", {out, in, 1, 1});
+  return kernel.defined() ? kernel.view({out, in}) : kernel;
+}
+
+}  // namespace
+
+Linear::Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias)
+    : weight(matrix(w, in, out)), bias(has_bias ? w.tensor("bias", {out}) : at::Tensor()) {}
+
+Conv2d::Conv2d(const WeightView& w, const ConvShape& conv_shape)
+    : shape(conv_shape),
+      weight(w.tensor("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
+      bias(w.tensor("bias", {shape.out})) {}
+
+LayerNorm::LayerNorm(const WeightView& w, std::int64_t width, double norm_eps)
+    : weight(w.tensor("weight", {width})), bias(w.tensor("bias", {width})), eps(norm_eps) {}
+
+at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+}
+
+GroupNorm::GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm)
+    : weight(w.tensor("weight", {channels})), bias(w.tensor("bias", {channels})), config(norm) {}
+
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return at::group_norm(x, config.groups, weight, bias, config.eps);
+}
+
+at::Tensor GroupNorm::activated(const at::Tensor& x) const {
+  at::Tensor y = (*this)(x);
+  activate_(y, config.activation);
+  return y;
+}
+
+ResnetBlock::ResnetBlock(const WeightView& w, const Shape& block, const NormConfig& norm)
+    : shape(block),
+      norm1(w.scope("norm1"), block.in, norm),
+      norm2(w.scope("norm2"), block.out, norm),
+      conv1(w.scope("conv1"), {.in = block.in, .out = block.out}),
+      conv2(w.scope("conv2"), {.in = block.out, .out = block.out}) {
+  if (block.time > 0) time_emb_proj.emplace(w.scope("time_emb_proj"), block.time, block.out);
+  if (block.in != block.out)
+    conv_shortcut.emplace(w.scope("conv_shortcut"),
+                          ConvShape{.in = block.in, .out = block.out, .kernel = 1, .padding = 0});
+}
+
+at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
+  at::Tensor y = conv1(norm1.activated(x));
+  if (time_emb_proj)
+    y.add_((*time_emb_proj)(time).unsqueeze(-1).unsqueeze(-1));  // [1 or B, C, 1, 1]
+  y = norm2.activated(y);
+  y = conv2(y);
+  y.add_(conv_shortcut ? (*conv_shortcut)(x) : x);
+  return shape.scale == 1 ? y : y.div_(shape.scale);
+}
+
+}  // namespace emulsion::models

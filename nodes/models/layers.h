@@ -1,0 +1,105 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "emulsion/weights.h"
+#include "models/configs.h"
+
+// Letters of dimensions, in all models:
+//   B batch   C channels   H W height and width of a feature map   h w of the latent
+//   L tokens or positions   S tokens that are attended to   D width of a token's state
+//   N heads   K width of a head   E width of the time embedding
+//
+// A layer is a struct of weight handles.  Its constructor takes the weights by name and shape, so
+// that the same code checks a header (tensors undefined) and builds a model that runs.
+// [any thread; weights are shared and read-only]
+namespace emulsion::models {
+
+// Asks whether to go on, and throws if not; models call it between their blocks.
+using Checkpoint = std::function<void()>;
+
+// The operations of the models, one function each: the one place for a faster form.
+
+// x [..., in], weight [out, in] -> [..., out]
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+struct ConvShape {
+  std::int64_t in = 0, out = 0, kernel = 3, stride = 1, padding = 1;
+};
+
+// x [B, in, H, W], weight [out, in, kernel, kernel]
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const ConvShape& shape);
+
+// In place: x is the caller's own.
+void activate_(at::Tensor& x, Activation activation);
+
+// The layout of feature maps that is fastest on x's device: channels last on a CPU, where it makes
+// the way to tokens and back free, contiguous elsewhere.
+at::Tensor in_map_layout(const at::Tensor& x);
+
+// Nearest neighbour to [B, C, height, width].
+at::Tensor upsample(const at::Tensor& x, std::int64_t height, std::int64_t width);
+
+// [B, C, H, W] -> [B, H*W, C]; a view when the map is channels last, else a copy.
+at::Tensor tokens_of(const at::Tensor& map);
+// [B, H*W, C] -> [B, C, H, W] in the layout of maps.
+at::Tensor map_of(const at::Tensor& tokens, std::int64_t height, std::int64_t width);
+
+struct Linear {
+  at::Tensor weight, bias;  // bias undefined: none
+
+  Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
+  at::Tensor operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
+};
+
+struct Conv2d {
+  ConvShape shape;
+  at::Tensor weight, bias;
+
+  Conv2d(const WeightView& w, const ConvShape& conv_shape);
+  at::Tensor operator()(const at::Tensor& x) const { return conv2d(x, weight, bias, shape); }
+};
+
+struct LayerNorm {
+  at::Tensor weight, bias;
+  double eps;
+
+  LayerNorm(const WeightView& w, std::int64_t width, double norm_eps);
+  at::Tensor operator()(const at::Tensor& x) const;
+};
+
+struct GroupNorm {
+  at::Tensor weight, bias;
+  NormConfig config;
+
+  GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm);
+  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor activated(const at::Tensor& x) const;  // with the config's activation after it
+};
+
+// He et al. 2016 in the form of Ho et al. 2020, appendix B: norm, activation and convolution twice,
+// with the time embedding added between them.
+struct ResnetBlock {
+  struct Shape {
+    std::int64_t in = 0, out = 0;
+    std::int64_t time = 0;  // E; 0: without time
+    double scale = 1;       // divides the result
+  };
+
+  Shape shape;
+  GroupNorm norm1, norm2;
+  Conv2d conv1, conv2;
+  std::optional<Linear> time_emb_proj;
+  std::optional<Conv2d> conv_shortcut;  // where the number of channels changes
+
+  ResnetBlock(const WeightView& w, const Shape& block, const NormConfig& norm);
+  // x [B, in, H, W], time [1 or B, E] after its activation, ignored without time -> [B, out, H, W]
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+};
+
+}  // namespace emulsion::models

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "emulsion/weights.h"
+
+namespace emulsion::models {
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+using Vocabulary = std::unordered_map<std::string, std::int64_t, TextHash, std::equal_to<>>;
+
+// A token that is found in the text before words are split.
+struct AddedToken {
+  std::string content;
+  std::int64_t id = 0;
+  bool normalized = false;  // looked for in the normalised text: in any case of letters
+};
+
+// What the files of a tokenizer say.
+struct TokenizerFiles {
+  std::string place;
+  Vocabulary vocabulary;
+  std::vector<std::pair<std::string, std::string>> merges;  // the first is merged first
+  std::vector<AddedToken> added;
+  std::string bos, eos, unknown, pad;
+  std::int64_t max_length = 77;
+};
+
+// Reads vocab.json and merges.txt, or tokenizer.json (preferred, as transformers does), and the
+// names of the special tokens from tokenizer_config.json, special_tokens_map.json and
+// added_tokens.json.  Throws WeightError.  [any thread]
+TokenizerFiles read_tokenizer_files(const Component& component);
+
+}  // namespace emulsion::models

@@ -1,0 +1,129 @@
+#include "models/unet.h"
+
+#include "models/ops.h"
+
+namespace emulsion::models {
+namespace {
+
+using Level = UnetConfig::Level;
+
+std::int64_t outermost(const UnetConfig& config) { return config.down.front().channels; }
+
+Unet::DownBlock down_block(const WeightView& w, std::int64_t in, const Level& level,
+                           bool downsamples, const UnetConfig& config) {
+  Unet::DownBlock block;
+  for (std::int64_t i = 0; i < level.layers; ++i)
+    block.units.emplace_back(
+        w, i,
+        ResnetBlock::Shape{
+            .in = i == 0 ? in : level.channels, .out = level.channels, .time = config.time_width},
+        level, config.norm);
+  if (downsamples)
+    block.downsampler.emplace(w.scope("downsamplers.0.conv"),
+                              ConvShape{.in = level.channels,
+                                        .out = level.channels,
+                                        .stride = 2,
+                                        .padding = config.downsample_padding});
+  return block;
+}
+
+// `skips` are the channels that the way down left, the last on top; the block takes its own.
+Unet::UpBlock up_block(const WeightView& w, std::int64_t in, const Level& level, bool upsamples,
+                       std::vector<std::int64_t>& skips, const UnetConfig& config) {
+  Unet::UpBlock block;
+  for (std::int64_t i = 0; i < level.layers; ++i) {
+    block.units.emplace_back(w, i,
+                             ResnetBlock::Shape{.in = (i == 0 ? in : level.channels) + skips.back(),
+                                                .out = level.channels,
+                                                .time = config.time_width},
+                             level, config.norm);
+    skips.pop_back();
+  }
+  if (upsamples)
+    block.upsampler.emplace(w.scope("upsamplers.0.conv"),
+                            ConvShape{level.channels, level.channels});
+  return block;
+}
+
+void add_middle(Unet& unet, const WeightView& w, const UnetConfig& config) {
+  const Level& level = config.middle;
+  const ResnetBlock::Shape shape{.in = level.channels,
+                                 .out = level.channels,
+                                 .time = config.time_width,
+                                 .scale = level.layers == 2 ? config.middle_scale : 1};
+  if (level.layers > 0) unet.middle.emplace_back(w, 0, shape, level, config.norm);
+  if (level.layers > 1) unet.middle_end.emplace(w.scope("resnets.1"), shape, config.norm);
+}
+
+// Halves the size.  Without padding all around, one column and row are added at the far sides.
+at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
+  return conv(conv.shape.padding == 0 ? at::pad(x, {0, 1, 0, 1}) : x);
+}
+
+}  // namespace
+
+Unet::Unet(const WeightView& w, const UnetConfig& config)
+    : conv_in(w.scope("conv_in"), {.in = config.in_channels,
+                                   .out = outermost(config),
+                                   .kernel = config.conv_in_kernel,
+                                   .padding = (config.conv_in_kernel - 1) / 2}),
+      time_embedding(w.scope("time_embedding"),
+                     {.width = outermost(config),
+                      .flip_sin_to_cos = config.flip_sin_to_cos,
+                      .freq_shift = config.freq_shift},
+                     config.time_width, config.norm.activation),
+      norm_out(w.scope("conv_norm_out"), outermost(config), config.norm),
+      conv_out(w.scope("conv_out"), {.in = outermost(config),
+                                     .out = config.out_channels,
+                                     .kernel = config.conv_out_kernel,
+                                     .padding = (config.conv_out_kernel - 1) / 2}) {
+  const std::size_t levels = config.down.size();
+  std::vector<std::int64_t> skips = {outermost(config)};
+  std::int64_t in = outermost(config);
+  for (std::size_t i = 0; i < levels; ++i) {
+    const Level& level = config.down[i];
+    down.push_back(down_block(w.scope("down_blocks").scope(std::to_string(i)), in, level,
+                              i + 1 < levels, config));
+    const auto left = level.layers + (i + 1 < levels ? 1 : 0);
+    skips.insert(skips.end(), static_cast<std::size_t>(left), level.channels);
+    in = level.channels;
+  }
+  add_middle(*this, w.scope("mid_block"), config);
+  for (std::size_t i = 0; i < levels; ++i) {
+    up.push_back(up_block(w.scope("up_blocks").scope(std::to_string(i)), in, config.up[i],
+                          i + 1 < levels, skips, config));
+    in = config.up[i].channels;
+  }
+}
+
+at::Tensor Unet::operator()(const at::Tensor& sample, double timestep, const at::Tensor& context,
+                            const Checkpoint& checkpoint) const {
+  const UnetInputs inputs{time_embedding(timestep), context, checkpoint};
+  at::Tensor x = conv_in(in_map_layout(sample));
+  std::vector<at::Tensor> skips = {x};
+  for (const DownBlock& block : down) {
+    for (const UnetUnit& unit : block.units) {
+      x = unit(std::move(x), inputs);
+      skips.push_back(x);
+    }
+    if (!block.downsampler) continue;
+    x = downsampled(x, *block.downsampler);
+    skips.push_back(x);
+  }
+  for (const UnetUnit& unit : middle) x = unit(std::move(x), inputs);
+  if (middle_end) x = (*middle_end)(x, inputs.time);
+  for (const UpBlock& block : up) {
+    for (const UnetUnit& unit : block.units) {
+      x = at::cat({x, skips.back()}, 1);
+      skips.pop_back();
+      x = unit(std::move(x), inputs);
+    }
+    if (!block.upsampler) continue;
+    x = upsample(x, skips.back().size(2), skips.back().size(3));  // odd sizes do not just double
+    x = (*block.upsampler)(x);
+  }
+  x = norm_out.activated(x);
+  return conv_out(x);
+}
+
+}  // namespace emulsion::models

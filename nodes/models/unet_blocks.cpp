@@ -1,0 +1,90 @@
+#include "models/unet_blocks.h"
+
+#include "models/ops.h"
+
+namespace emulsion::models {
+namespace {
+
+constexpr Attention::Names kNames = {"to_q", "to_k", "to_v", "to_out.0"};
+constexpr double kNormEps = 1e-5;       // of the layer norms, fixed in diffusers
+constexpr double kInputNormEps = 1e-6;  // of the group norm, fixed in diffusers
+// The feed-forward needs 12 D for each row at once, so that it would decide the UNet's peak; in
+// slices it does not, and what it writes stays in the cache.
+constexpr std::int64_t kSliceRows = 2048;
+
+Attention::Shape self_attention(const UnetConfig::Level& level) {
+  const std::int64_t context = level.only_cross_attention ? level.context_width : level.channels;
+  return {.width = level.channels, .context_width = context, .heads = level.heads};
+}
+
+Attention::Shape cross_attention(const UnetConfig::Level& level) {
+  return {.width = level.channels, .context_width = level.context_width, .heads = level.heads};
+}
+
+NormConfig input_norm(NormConfig norm) {
+  norm.eps = kInputNormEps;
+  return norm;
+}
+
+}  // namespace
+
+FeedForward::FeedForward(const WeightView& w, std::int64_t width)
+    : proj(w.scope("net.0.proj"), width, 8 * width), out(w.scope("net.2"), 4 * width, width) {}
+
+at::Tensor FeedForward::operator()(const at::Tensor& x) const {
+  const std::vector<at::Tensor> halves = proj(x).chunk(2, -1);  // [L, 4 D] each, views
+  return out(at::gelu(halves[1]).mul_(halves[0]));
+}
+
+TransformerBlock::TransformerBlock(const WeightView& w, const UnetConfig::Level& level)
+    : norm1(w.scope("norm1"), level.channels, kNormEps),
+      norm2(w.scope("norm2"), level.channels, kNormEps),
+      norm3(w.scope("norm3"), level.channels, kNormEps),
+      attn1(w.scope("attn1"), kNames, self_attention(level)),
+      attn2(w.scope("attn2"), kNames, cross_attention(level)),
+      ff(w.scope("ff"), level.channels),
+      only_cross_attention(level.only_cross_attention) {}
+
+void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context) const {
+  {
+    const at::Tensor normed = norm1(x);
+    x.add_(attn1(normed, only_cross_attention ? context : normed));
+  }
+  x.add_(attn2(norm2(x), context));
+  const at::Tensor rows = x.view({-1, x.size(-1)});  // [B*L, D]
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += kSliceRows) {
+    at::Tensor slice = rows.narrow(0, begin, std::min(kSliceRows, rows.size(0) - begin));
+    slice.add_(ff(norm3(slice)));
+  }
+}
+
+SpatialTransformer::SpatialTransformer(const WeightView& w, const UnetConfig::Level& level,
+                                       const NormConfig& norm_config)
+    : norm(w.scope("norm"), level.channels, input_norm(norm_config)),
+      proj_in(w.scope("proj_in"), level.channels, level.channels),
+      proj_out(w.scope("proj_out"), level.channels, level.channels) {
+  for (std::int64_t i = 0; i < level.transformer_layers; ++i)
+    transformer_blocks.emplace_back(w.scope("transformer_blocks").scope(std::to_string(i)), level);
+}
+
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
+  at::Tensor tokens = proj_in(tokens_of(norm(x)));  // [B, H*W, C]
+  for (const TransformerBlock& block : transformer_blocks) block.apply_(tokens, context);
+  tokens = proj_out(tokens);
+  return map_of(tokens, x.size(2), x.size(3)).add_(x);
+}
+
+UnetUnit::UnetUnit(const WeightView& block, std::int64_t position, const ResnetBlock::Shape& shape,
+                   const UnetConfig::Level& level, const NormConfig& norm)
+    : resnet(block.scope("resnets").scope(std::to_string(position)), shape, norm) {
+  if (level.transformer_layers > 0)
+    attention.emplace(block.scope("attentions").scope(std::to_string(position)), level, norm);
+}
+
+at::Tensor UnetUnit::operator()(at::Tensor x, const UnetInputs& inputs) const {
+  inputs.checkpoint();
+  x = resnet(x, inputs.time);
+  return attention ? (*attention)(x, inputs.context) : x;
+}
+
+}  // namespace emulsion::models

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "models/attention.h"
+#include "models/layers.h"
+
+namespace emulsion::models {
+
+// Linear layer to twice the width, one half gated by gelu of the other (Shazeer 2020, "GLU variants
+// improve transformer"), and back.
+struct FeedForward {
+  Linear proj, out;
+
+  FeedForward(const WeightView& w, std::int64_t width);
+  at::Tensor operator()(const at::Tensor& x) const;  // x [L, D] -> the same shape
+};
+
+struct TransformerBlock {
+  LayerNorm norm1, norm2, norm3;
+  Attention attn1, attn2;
+  FeedForward ff;
+  bool only_cross_attention;  // attn1 attends to the text, too
+
+  TransformerBlock(const WeightView& w, const UnetConfig::Level& level);
+  // x [B, L, D] in place and contiguous, context [B, S, context_width]
+  void apply_(at::Tensor& x, const at::Tensor& context) const;
+};
+
+// Transformer blocks over the positions of a feature map, around which its input is added.
+struct SpatialTransformer {
+  GroupNorm norm;
+  Linear proj_in, proj_out;
+  std::vector<TransformerBlock> transformer_blocks;
+
+  SpatialTransformer(const WeightView& w, const UnetConfig::Level& level, const NormConfig& norm);
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
+};
+
+// What every unit of a UNet is given besides its feature map.
+struct UnetInputs {
+  at::Tensor time;     // [1, E], activated
+  at::Tensor context;  // [B, S, context_width]
+  const Checkpoint& checkpoint;
+};
+
+// A residual block with the transformer behind it, if there is one.
+struct UnetUnit {
+  ResnetBlock resnet;
+  std::optional<SpatialTransformer> attention;
+
+  UnetUnit(const WeightView& block, std::int64_t position, const ResnetBlock::Shape& shape,
+           const UnetConfig::Level& level, const NormConfig& norm);
+  // Takes x over, so that it is gone before the transformer begins.
+  at::Tensor operator()(at::Tensor x, const UnetInputs& inputs) const;
+};
+
+}  // namespace emulsion::models

@@ -1,0 +1,71 @@
+#include <memory>
+
+#include "emulsion/plugin.h"
+#include "models/ops.h"
+#include "models/prompt.h"
+
+namespace emulsion {
+namespace {
+
+// A tensor of the shape, which owns a copy of the values.
+template <class T>
+at::Tensor tensor_of(const std::vector<T>& values, c10::IntArrayRef shape, c10::ScalarType dtype) {
+  at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
+  std::copy(values.begin(), values.end(), tensor.data_ptr<T>());
+  return tensor;
+}
+
+class TokenizerNode final : public Node {
+ public:
+  explicit TokenizerNode(const Params& params)
+      : options_{.emphasis = params.get<bool>("emphasis"),
+                 .cut = params.get<std::string>("overflow") == "cut"} {}
+
+  Forecast forecast(const ForecastContext& context) const override {
+    const models::Tokenizer tokenizer(context.component("vocab"));
+    const models::PromptTokens tokens =
+        models::tokenize_prompt(tokenizer, context.value<std::string>("text"), options_);
+    const TensorSpec ids{{tokens.chunks, tokens.length}, at::kLong};
+    return {.outputs = {{"tokens", BundleSpec{{"ids", ids},
+                                              {"weights", {ids.shape, at::kFloat}},
+                                              {"empty", {{1, tokens.length}, at::kLong}}}}}};
+  }
+
+  void run(RunContext& context) const override {
+    const models::Tokenizer tokenizer(context.component("vocab"));
+    const models::PromptTokens tokens =
+        models::tokenize_prompt(tokenizer, context.value<std::string>("text"), options_);
+    const std::vector<std::int64_t> shape{tokens.chunks, tokens.length};
+    context.output("tokens",
+                   Bundle{{"ids", tensor_of(tokens.ids, shape, at::kLong)},
+                          {"weights", tensor_of(tokens.weights, shape, at::kFloat)},
+                          {"empty", tensor_of(tokens.empty, {1, tokens.length}, at::kLong)}});
+  }
+
+ private:
+  models::PromptOptions options_;
+};
+
+void describe(std::vector<NodeDescriptor>& nodes) {
+  nodes.push_back(
+      {.id = "tokenizer",
+       .summary = "Turns a prompt into the token ids that the text encoder reads.",
+       .inputs = {{"text", port::kText, "The prompt."}},
+       .outputs = {{"tokens", port::kTokens}},
+       .params = {{"emphasis", true,
+                   "Whether parentheses weigh: `(a cat)` 1.1 times, `(a cat:1.3)` 1.3 times; "
+                   "`\\(` is a parenthesis. Else the prompt is taken as it stands."},
+                  {.name = "overflow",
+                   .fallback = std::string("chunk"),
+                   .help = "What becomes of a prompt that is longer than the text encoder reads: "
+                           "`chunk` encodes it in parts, `cut` leaves the rest out, as diffusers.",
+                   .choices = {"chunk", "cut"}}},
+       .slots = {{"vocab", "The model's tokenizer."}},
+       .runs_on = Home::Host,
+       .create = [](const Params& params) { return std::make_unique<TokenizerNode>(params); }});
+}
+
+}  // namespace
+}  // namespace emulsion
+
+EMULSION_PLUGIN(emulsion::describe)

@@ -1,0 +1,185 @@
+#include "models/ops.h"
+#include "models/unet.h"
+#include "models/workspace.h"
+
+namespace emulsion {
+namespace {
+
+const char* const kBatched = "batched";
+const char* const kSequential = "sequential";
+
+// Times that the states must be repeated, so that both conditions have as many tokens; 0 where no
+// whole number does it.  Softmax over repeated keys and values gives what it gave before.
+std::int64_t repeats(std::int64_t tokens, std::int64_t other) {
+  if (tokens >= other) return 1;
+  return other % tokens == 0 ? other / tokens : 0;
+}
+
+bool can_batch(std::int64_t negative, std::int64_t positive) {
+  return repeats(negative, positive) > 0 && repeats(positive, negative) > 0;
+}
+
+// Where on the schedule an evaluation stands.
+struct Moment {
+  double sigma, timestep;
+};
+
+Moment moment_at(const Bundle& schedule, std::int64_t index) {
+  const at::Tensor& sigmas = schedule.at("sigmas");        // [n+1] float64, on the host
+  const at::Tensor& timesteps = schedule.at("timesteps");  // [n] float64, on the host
+  if (index < 0 || index >= timesteps.numel())
+    throw GraphError(str("input 'index': expected 0 to ", timesteps.numel() - 1, ", got ", index));
+  return {sigmas.const_data_ptr<double>()[index], timesteps.const_data_ptr<double>()[index]};
+}
+
+// From what the model predicts for sigma's noise to the sample without it, in float32.  The model
+// sees x / sqrt(sigma^2 + 1), the variance-preserving form.  `prediction` is used up.
+at::Tensor denoised_from(at::Tensor prediction, const at::Tensor& x, double sigma,
+                         models::Prediction kind) {
+  const double variance = sigma * sigma + 1;
+  switch (kind) {
+    case models::Prediction::Epsilon: return prediction.mul_(-sigma).add_(x);
+    case models::Prediction::Velocity:  // Salimans & Ho 2022, appendix D, in the form above
+      return prediction.mul_(-sigma / std::sqrt(variance)).add_(x, 1 / variance);
+    case models::Prediction::Sample: break;
+  }
+  return prediction;
+}
+
+class UnetStep final : public Node {
+ public:
+  explicit UnetStep(const Params& params) : guidance_(params.get<double>("guidance")) {}
+
+  Forecast forecast(const ForecastContext& context) const override {
+    const models::UnetConfig config = models::read_unet_config(context.component("unet"));
+    models::read_prediction(context.component("config"));
+    const WeightView weights = context.weights("unet");
+    const models::Unet unet(weights, config);
+    weights.finish();
+    const TensorSpec& latent = context.tensor("latent");
+    if (latent.shape.size() != 4 || latent.shape[1] != config.in_channels)
+      throw GraphError(str("input 'latent': expected [B, ", config.in_channels, ", h, w], got ",
+                           shape_text(latent.shape)));
+    const std::int64_t positive = tokens_of(context, "positive", config);
+    const std::int64_t negative = guided() ? tokens_of(context, "negative", config) : positive;
+    const bool batched = guided() && context.variant() == kBatched && can_batch(negative, positive);
+    models::MapBatch batch{latent.shape[0], latent.shape[2], latent.shape[3]};
+    // In float32, and as many of the model's input: x, both predictions and their difference.
+    const Bytes latents = 8 * latent.count() * 4;
+    if (batched) batch.batch *= 2;
+    return {.outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
+            .workspace = latents + context_bytes(context, config, std::max(positive, negative)) +
+                         models::unet_workspace(config, batch, std::max(positive, negative),
+                                                context.dtype())};
+  }
+
+  void run(RunContext& context) const override {
+    const models::Unet unet(context.weights("unet"),
+                            models::read_unet_config(context.component("unet")));
+    const at::Tensor& x = context.tensor("latent");  // [B, C, h, w]
+    const Moment moment =
+        moment_at(context.bundle("schedule"), context.value<std::int64_t>("index"));
+    const at::Tensor scaled =
+        x.mul(1 / std::sqrt(moment.sigma * moment.sigma + 1)).to(context.dtype());
+    const at::Tensor prediction =
+        guided() ? guided_prediction(context, unet, scaled, moment)
+                 : evaluate(context, unet, scaled, moment, hidden_of(context, "positive"));
+    const models::Prediction kind = models::read_prediction(context.component("config"));
+    context.output("denoised", denoised_from(prediction, x, moment.sigma, kind).contiguous());
+  }
+
+ private:
+  bool guided() const { return guidance_ != 1.0; }
+
+  static std::int64_t tokens_of(const ForecastContext& context, const char* port,
+                                const models::UnetConfig& config) {
+    if (!context.has(port))
+      throw GraphError(str("input '", port,
+                           "': expected a condition, got none; connect it, or set "
+                           "'guidance' to 1"));
+    const std::vector<std::int64_t>& hidden = context.bundle(port).at("hidden").shape;  // [1, S, D]
+    if (config.context_width() != 0 && hidden[2] != config.context_width())
+      throw WeightError(str("input '", port, "': expected states of width ", config.context_width(),
+                            ", got ", hidden[2],
+                            "; the text encoder and the UNet belong to different models"));
+    return hidden[1];
+  }
+
+  static Bytes context_bytes(const ForecastContext& context, const models::UnetConfig& config,
+                             std::int64_t tokens) {
+    const std::int64_t B = context.tensor("latent").shape[0];
+    return 2 * TensorSpec{{2 * B, tokens, config.context_width()}, context.dtype()}.bytes();
+  }
+
+  // [1, S, D]
+  static at::Tensor hidden_of(const RunContext& context, const char* port) {
+    return context.bundle(port).at("hidden").to(context.dtype());
+  }
+
+  // sample [B, C, h, w], hidden [B or 1, S, D] -> the prediction, float32 and the caller's own
+  static at::Tensor evaluate(const RunContext& context, const models::Unet& unet,
+                             const at::Tensor& sample, const Moment& moment,
+                             const at::Tensor& hidden) {
+    const auto checkpoint = [&] { context.check_cancelled(); };
+    const at::Tensor states = hidden.expand({sample.size(0), -1, -1}).contiguous();
+    return unet(sample, moment.timestep, states, checkpoint).to(at::kFloat);
+  }
+
+  // Classifier-free guidance (Ho & Salimans 2022, equation 6) on the prediction.
+  at::Tensor guided_prediction(const RunContext& context, const models::Unet& unet,
+                               const at::Tensor& sample, const Moment& moment) const {
+    const at::Tensor negative = hidden_of(context, "negative");
+    const at::Tensor positive = hidden_of(context, "positive");
+    at::Tensor without, with;
+    if (context.variant() == kBatched && can_batch(negative.size(1), positive.size(1))) {
+      const at::Tensor both = evaluate(context, unet, at::cat({sample, sample}), moment,
+                                       batched_states(negative, positive, sample.size(0)));
+      const std::vector<at::Tensor> halves = both.chunk(2);
+      without = halves[0], with = halves[1];
+    } else {
+      without = evaluate(context, unet, sample, moment, negative);
+      with = evaluate(context, unet, sample, moment, positive);
+    }
+    return with.sub(without).mul_(guidance_).add_(without);
+  }
+
+  // [1, S, D] each -> [2 B, S, D], the negative ones first
+  static at::Tensor batched_states(const at::Tensor& negative, const at::Tensor& positive,
+                                   std::int64_t batch) {
+    const auto spread = [&](const at::Tensor& states, const at::Tensor& other) {
+      const std::int64_t times = repeats(states.size(1), other.size(1));
+      return states.repeat({1, times, 1}).expand({batch, -1, -1});
+    };
+    return at::cat({spread(negative, positive), spread(positive, negative)});
+  }
+
+  double guidance_;
+};
+
+void describe(std::vector<NodeDescriptor>& nodes) {
+  nodes.push_back(
+      {.id = "unet_step",
+       .summary = "Removes the noise from a latent as far as one evaluation of a UNet can tell.",
+       .inputs = {{"latent", port::kLatent, "with noise: x = x0 + sigma * n"},
+                  {"schedule", port::kSchedule},
+                  {"index", port::kInt, "which of the schedule's steps"},
+                  {"positive", port::kCondition, "what the picture shall show"},
+                  {"negative", port::kCondition, "what it shall not; needed unless guidance is 1",
+                   true}},
+       .outputs = {{"denoised", port::kLatent, "the model's guess of x0"}},
+       .params = {{.name = "guidance",
+                   .fallback = 7.5,
+                   .help = "How far to go from the negative to the positive prompt. At 1 the "
+                           "negative one is not used, and a step takes half the time.",
+                   .min = 1.0,
+                   .display_max = 20.0}},
+       .slots = {{"unet", "a UNet2DConditionModel", true},
+                 {"config", "the scheduler's config, for what the UNet predicts"}},
+       .variants = {kBatched, kSequential},
+       .create = [](const Params& params) { return std::make_unique<UnetStep>(params); }});
+}
+
+}  // namespace
+}  // namespace emulsion
+
+EMULSION_PLUGIN(emulsion::describe)

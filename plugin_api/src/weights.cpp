@@ -1,0 +1,98 @@
+#include "emulsion/weights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+
+namespace emulsion {
+namespace {
+
+constexpr std::size_t kNamed = 3;  // names that a message spells out before it counts the rest
+
+std::string listed(const std::vector<std::string>& faults) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(faults.size(), kNamed); ++i)
+    text += str(i == 0 ? "" : ", ", faults[i]);
+  if (faults.size() > kNamed) text += str(" and ", faults.size() - kNamed, " more");
+  return text;
+}
+
+}  // namespace
+
+struct WeightView::Account {
+  std::set<std::string, std::less<>> used;
+  std::vector<std::string> missing, misshapen;
+};
+
+WeightView::WeightView(std::shared_ptr<const WeightSet> set)
+    : WeightView(std::move(set), std::make_shared<Account>(), "") {}
+
+WeightView::WeightView(std::shared_ptr<const WeightSet> set, std::shared_ptr<Account> account,
+                       std::string prefix)
+    : set_(std::move(set)), account_(std::move(account)), prefix_(std::move(prefix)) {}
+
+std::string WeightView::full(std::string_view name) const { return str(prefix_, name); }
+
+WeightView WeightView::scope(std::string_view name) const {
+  return {set_, account_, str(prefix_, name, ".")};
+}
+
+bool WeightView::contains(std::string_view name) const { return find(name) != nullptr; }
+
+const TensorSpec* WeightView::find(std::string_view name) const {
+  const auto found = set_->weights.find(full(name));
+  return found == set_->weights.end() ? nullptr : &found->second.spec;
+}
+
+at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) const {
+  const std::string key = full(name);
+  const auto found = set_->weights.find(key);
+  if (found == set_->weights.end()) {
+    account_->missing.push_back(str("'", key, "' ", shape_text(shape)));
+    return {};
+  }
+  account_->used.insert(key);
+  const TensorSpec& spec = found->second.spec;
+  if (c10::IntArrayRef(spec.shape) != shape) {
+    account_->misshapen.push_back(
+        str("'", key, "' expected ", shape_text(shape), ", got ", shape_text(spec.shape)));
+    return {};
+  }
+  return found->second.data;
+}
+
+void WeightView::ignore(const std::vector<std::string>& suffixes) const {
+  for (const auto& [name, weight] : set_->weights) {
+    if (!name.starts_with(prefix_)) continue;
+    const auto ends = [&](const std::string& suffix) { return name.ends_with(suffix); };
+    if (std::ranges::any_of(suffixes, ends)) account_->used.insert(name);
+  }
+}
+
+void WeightView::ignore_scope(std::string_view name) const {
+  const std::string below = str(prefix_, name, ".");
+  for (auto found = set_->weights.lower_bound(below);
+       found != set_->weights.end() && found->first.starts_with(below); ++found)
+    account_->used.insert(found->first);
+}
+
+void WeightView::finish() const {
+  std::vector<std::string> extra;
+  for (const auto& [name, weight] : set_->weights)
+    if (!account_->used.contains(name)) extra.push_back(str("'", name, "'"));
+  std::string text;
+  const auto add = [&](std::string_view what, const std::vector<std::string>& faults) {
+    if (faults.empty()) return;
+    text += str(text.empty() ? "" : "; ", faults.size(), " ", what, ": ", listed(faults));
+  };
+  add("tensors missing", account_->missing);
+  add("tensors of another shape", account_->misshapen);
+  add("tensors that the config does not call for", extra);
+  if (text.empty()) return;
+  throw WeightError(str(set_->place, ": weights and config are at odds: ", text,
+                        "; fetch the folder again, or take the config that belongs to the file"));
+}
+
+}  // namespace emulsion

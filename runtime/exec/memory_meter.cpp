@@ -1,0 +1,88 @@
+#include "exec/memory_meter.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <c10/util/Exception.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstring>
+
+#include "weights/weight_store.h"
+
+namespace emulsion {
+namespace {
+
+std::atomic<Bytes> used{0}, peak{0};
+
+// In front of each block stand the bytes that were asked for, so that what is counted is what
+// was planned, and not how malloc rounds it.
+constexpr std::size_t kFront = c10::gAlignment;
+
+void count(Bytes bytes) {
+  const Bytes now = used.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  Bytes seen = peak.load(std::memory_order_relaxed);
+  while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+  }
+}
+
+void free_block(void* data) {
+  if (data == nullptr) return;
+  void* block = static_cast<std::byte*>(data) - kFront;
+  std::size_t bytes = 0;
+  std::memcpy(&bytes, block, sizeof(bytes));
+  count(-static_cast<Bytes>(bytes));
+  c10::free_cpu(block);
+}
+
+class MeteredAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    const c10::Device cpu(c10::DeviceType::CPU);
+    if (bytes == 0) return {nullptr, nullptr, &free_block, cpu};
+    void* block = c10::alloc_cpu(bytes + kFront);
+    std::memcpy(block, &bytes, sizeof(bytes));
+    count(static_cast<Bytes>(bytes));
+    void* data = static_cast<std::byte*>(block) + kFront;
+    return {data, data, &free_block, cpu};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    std::memcpy(to, from, bytes);
+  }
+};
+
+c10::CachingDeviceAllocator::DeviceStats stats_of(c10::Device device) {
+  return at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+}
+
+constexpr auto kAggregate = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+
+}  // namespace
+
+void install_memory_meter() {
+  static MeteredAllocator allocator;
+  // The highest priority: an allocator that another library sets later does not replace it.
+  [[maybe_unused]] static const bool installed =
+      (c10::SetCPUAllocator(&allocator, /*priority=*/100), true);
+}
+
+Bytes used_bytes(c10::Device device) {
+  if (device.is_cpu()) return used.load() + mapped_bytes();
+  return stats_of(device).allocated_bytes[kAggregate].current;
+}
+
+Bytes peak_bytes(c10::Device device) {
+  if (device.is_cpu()) return peak.load() + mapped_bytes();
+  return stats_of(device).allocated_bytes[kAggregate].peak;
+}
+
+void reset_peak(c10::Device device) {
+  if (device.is_cpu())
+    peak.store(used.load());
+  else
+    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
+
+}  // namespace emulsion

@@ -1,0 +1,92 @@
+#include "exec/run_report.h"
+
+#include <torch/headeronly/version.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#if defined(__linux__)
+#include <time.h>
+#include <unistd.h>
+#endif
+
+#include "emulsion/plugin.h"
+
+namespace emulsion {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json steps_json(const std::vector<RunReport::Step>& steps) {
+  Json list = Json::array();
+  for (const RunReport::Step& step : steps)
+    list.push_back({{"node", step.node},
+                    {"device", step.device},
+                    {"variant", step.variant},
+                    {"iterations", step.iterations},
+                    {"seconds", step.seconds},
+                    {"estimated_peak_bytes", step.estimated_peak},
+                    {"measured_peak_bytes", step.measured_peak}});
+  return list;
+}
+
+Json transfers_json(const std::vector<RunReport::Transfer>& transfers) {
+  Json list = Json::array();
+  for (const RunReport::Transfer& transfer : transfers)
+    list.push_back({{"what", transfer.what},
+                    {"from", transfer.from},
+                    {"to", transfer.to},
+                    {"bytes", transfer.bytes},
+                    {"seconds", transfer.seconds}});
+  return list;
+}
+
+Json devices_json(const std::vector<RunReport::Device>& devices) {
+  Json list = Json::array();
+  for (const RunReport::Device& device : devices)
+    list.push_back({{"name", device.name},
+                    {"budget_bytes", device.budget},
+                    {"planned_peak_bytes", device.planned_peak},
+                    {"measured_peak_bytes", device.measured_peak}});
+  return list;
+}
+
+}  // namespace
+
+std::string to_json(const RunReport& report) {
+  const Json json{
+      {"graph", report.graph},
+      {"dtype", report.dtype},
+      {"seconds", report.seconds},
+      {"devices", devices_json(report.devices)},
+      {"steps", steps_json(report.steps)},
+      {"transfers", transfers_json(report.transfers)},
+      {"evictions", report.evictions},
+      {"denoise_seconds_per_step", report.denoise_seconds_per_step},
+      {"load_seconds", report.load_seconds},
+      {"first_step_seconds", report.first_step_seconds},
+      {"versions",
+       {{"emulsion", EMULSION_VERSION}, {"torch", TORCH_VERSION}, {"abi", EMULSION_ABI_STAMP}}}};
+  return json.dump(2) + "\n";
+}
+
+double process_seconds() {
+#if defined(__linux__)
+  std::ifstream stat("/proc/self/stat");
+  std::string line;
+  std::getline(stat, line);
+  // The second field, the program's name, may hold spaces; the start time is the 22nd.
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) fields >> field;
+  timespec now{};
+  if (!fields || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return 0;
+  const double started = std::stod(field) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9 - started;
+#else
+  return 0;
+#endif
+}
+
+}  // namespace emulsion

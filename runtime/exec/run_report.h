@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "emulsion/memory.h"
+
+namespace emulsion {
+
+// What a run did, and what it took.  Bytes are read from the allocators, seconds from the clock.
+struct RunReport {
+  struct Device {
+    std::string name;
+    Bytes budget = 0, planned_peak = 0, measured_peak = 0;
+  };
+  struct Step {  // a node; the iterations of a loop are added up, their peaks are the highest
+    std::string node, device, variant;
+    std::int64_t iterations = 0;
+    double seconds = 0;
+    Bytes estimated_peak = 0, measured_peak = 0;
+  };
+  struct Transfer {
+    std::string what, from, to;
+    Bytes bytes = 0;
+    double seconds = 0;
+  };
+
+  std::string graph, dtype;
+  double seconds = 0;
+  std::vector<Device> devices;
+  std::vector<Step> steps;
+  std::vector<Transfer> transfers;  // loads of weights ("disk" is their source) and moves of values
+  std::vector<std::string> evictions;
+  double denoise_seconds_per_step = 0;  // the median of the longest loop's iterations
+  double load_seconds = 0;
+  double first_step_seconds = 0;  // from the start of the process to the end of iteration 0
+};
+
+// The contract of `emulsion run --report`.
+std::string to_json(const RunReport& report);
+
+// Seconds since this process started, also before main().  0 where the system does not tell.
+double process_seconds();
+
+}  // namespace emulsion

@@ -1,0 +1,90 @@
+#include "graph/validate.h"
+
+#include "graph/draft.h"
+
+namespace emulsion {
+
+void take_values(Draft& draft, const std::map<std::string, Param>& values) {
+  for (const GraphInput& input : draft.spec.inputs)
+    draft.inputs[input.name] = {&input, input.fallback};
+  for (const auto& [name, value] : values) {
+    const auto found = draft.inputs.find(name);
+    if (found == draft.inputs.end()) {
+      draft.faults.add("/inputs", "unknown input",
+                       expected_one_of(names_of(draft.spec.inputs), name));
+      continue;
+    }
+    const GraphInput& input = *found->second.input;
+    if (input.is_faulty) continue;
+    try {
+      found->second.value = checked_value(input, value);
+      if (is_bound_to_file(input.type))
+        draft.faults.add(input.path, "input '", name,
+                         "': expected a node that reads the file, got ", "its name ",
+                         quote(to_text(value)), "; bind the file first");
+    } catch (const GraphError& error) {
+      draft.faults.add(input.path, error.what());
+    }
+  }
+}
+
+void take_sources(Draft& draft) {
+  for (const ResourceSpec& resource : draft.spec.resources) {
+    std::string& source = draft.sources[resource.name];
+    const std::string who = str("resource '", resource.name, "'");
+    if (!resource.type.empty() && resource.type != "checkpoint")
+      draft.faults.add(resource.path + "/type", who, ": unknown type",
+                       expected_one_of({"checkpoint"}, resource.type));
+    if (const auto* literal = std::get_if<Param>(&resource.source.term)) {
+      if (const auto* text = std::get_if<std::string>(literal))
+        source = *text;
+      else
+        draft.faults.add(resource.source.path, who, ": expected a model, got ", kind_text(*literal),
+                         " ", to_text(*literal));
+    }
+    const auto* ref = std::get_if<InputRef>(&resource.source.term);
+    if (ref == nullptr) continue;
+    const Asker asker{.path = resource.source.path, .who = who};
+    InputState* state = input_at(draft, *ref, asker);
+    if (state == nullptr) continue;
+    if (state->input->type != InputType::Model)
+      draft.faults.add(asker.path, who, ": expected an input of type model, got input ",
+                       quote(ref->name), " of type ", to_text(state->input->type));
+    else if (state->value)
+      source = std::get<std::string>(*state->value);
+    else
+      report_unset(draft, *state, asker);
+  }
+}
+
+InputState* input_at(Draft& draft, const InputRef& ref, const Asker& asker) {
+  const auto found = draft.inputs.find(ref.name);
+  if (found != draft.inputs.end()) return found->second.input->is_faulty ? nullptr : &found->second;
+  draft.faults.add(asker.path, asker.who, ": unknown input",
+                   expected_one_of(names_of(draft.spec.inputs), ref.name));
+  return nullptr;
+}
+
+void report_unset(Draft& draft, InputState& state, const Asker& asker) {
+  if (draft.unset == Unset::IsFine || state.reported) return;
+  state.reported = true;
+  draft.faults.add(state.input->path, "input '", state.input->name, "' has no value: expected ",
+                   to_text(state.input->type), " for ", asker.who,
+                   is_bound_to_file(state.input->type) ? "; set it to a file"
+                                                       : "; set it, or give it a default");
+}
+
+Graph validate(const GraphSpec& spec, const NodeCatalog& catalog,
+               const std::map<std::string, Param>& values, Unset unset) {
+  Draft draft{spec, catalog, unset, Faults(spec.file, spec.faults)};
+  draft.graph.name = spec.name;
+  take_values(draft, values);
+  take_sources(draft);
+  declare(draft);
+  connect(draft);
+  put_in_order(draft);
+  draft.faults.throw_if_any();
+  return std::move(draft.graph);
+}
+
+}  // namespace emulsion

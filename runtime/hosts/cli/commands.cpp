@@ -1,0 +1,118 @@
+#include "commands.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "help.h"
+#include "interrupt.h"
+#include "progress_bar.h"
+
+namespace emulsion::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+void warn(const std::string& line) { std::cerr << "emulsion: warning: " << line << '\n'; }
+
+void require_graph(const Options& options) {
+  if (options.graph.empty()) throw GraphError("GRAPH is missing; see emulsion run --help");
+}
+
+// Without --out, a picture goes to <graph>_<seed>.png in the working directory.
+void add_default_file(const GraphDescription& graph, Request& request) {
+  if (!request.files.empty() || !graph.outputs.contains("image")) return;
+  std::string seed = "0";
+  for (const SettableInput& input : graph.inputs)
+    if (input.name == "seed" && input.has_fallback) seed = input.fallback;
+  const auto given = request.values.find("seed");
+  if (given != request.values.end()) seed = given->second;
+  request.files["image"] = graph.name + "_" + seed + ".png";
+}
+
+void check_report(const std::string& report) {
+  if (report.empty()) return;
+  const fs::path folder = fs::path(report).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder))
+    throw GraphError(
+        str("--report ", report, ": there is no folder '", folder.string(), "'; make it first"));
+}
+
+// A report that is there is a whole one.
+void write_report(const fs::path& file, const std::string& text) {
+  const fs::path partial = file.string() + ".partial";
+  std::ofstream stream(partial, std::ios::binary);
+  stream << text << std::flush;
+  std::error_code fault;
+  if (stream) fs::rename(partial, file, fault);
+  if (!stream || fault) {
+    fs::remove(partial, fault);
+    throw RunError(str("--report ", file.string(), ": cannot be written"));
+  }
+}
+
+int run(const Options& options, const Session& session) {
+  Request request = request_of(options);
+  check_report(options.report);
+  add_default_file(session.describe(options.graph), request);
+  Outcome outcome;
+  {
+    ProgressBar bar;
+    Callbacks callbacks;
+    callbacks.cancelled = &interrupt_flag();
+    callbacks.warn = [&](const std::string& line) { bar.print("emulsion: warning: " + line); };
+    if (!options.quiet) callbacks.progress = [&](const Progress& progress) { bar.show(progress); };
+    outcome = session.run(request, callbacks);
+  }
+  if (!options.report.empty()) write_report(options.report, outcome.report);
+  for (const std::string& file : outcome.files) std::cout << file << '\n';
+  return 0;
+}
+
+int plan(const Options& options, const Session& session) {
+  const Request request = request_of(options);
+  std::cout << (options.json ? session.plan_json(request) : session.plan_text(request));
+  return 0;
+}
+
+int nodes(const Options& options, const Session& session) {
+  if (!options.why.empty())
+    std::cout << session.why(options.why);
+  else if (options.json)
+    std::cout << nodes_json(session, options.node_type);
+  else if (!options.node_type.empty())
+    std::cout << node_help(session, options.node_type);
+  else
+    std::cout << node_list(session);
+  return 0;
+}
+
+}  // namespace
+
+int run_command(const Options& options, const std::string& usage) {
+  if (options.help && options.graph.empty()) {
+    std::cout << usage;
+    return 0;
+  }
+  const Session session(options.plugin_folders);
+  for (const std::string& line : session.refused_plugins()) warn(line);
+  if (options.help) {
+    std::cout << graph_help(session.describe(options.graph)) << '\n' << usage;
+    return 0;
+  }
+  switch (options.command) {
+    case Command::Run: require_graph(options); return run(options, session);
+    case Command::Plan: require_graph(options); return plan(options, session);
+    case Command::Nodes: return nodes(options, session);
+    case Command::Check:
+      session.check(options.graph);
+      std::cout << options.graph << ": no faults\n";
+      return 0;
+    case Command::Graph: std::cout << session.dot(options.graph); return 0;
+  }
+  return 0;
+}
+
+}  // namespace emulsion::cli

@@ -1,0 +1,117 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <sstream>
+
+#include "commands.h"
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "interrupt.h"
+#include "options.h"
+
+namespace emulsion::cli {
+namespace {
+
+// Options that CLI11 would answer by itself are taken as flags, since `run GRAPH --help` prints
+// what the graph can be given.
+void add_request(CLI::App& command, Options& options) {
+  command.set_help_flag();
+  command.add_flag("-h,--help", options.help, "This text; with GRAPH, its inputs and outputs");
+  command.add_option("graph", options.graph, "A graph's file, or the name of a shipped graph")
+      ->type_name("GRAPH");
+  command.add_option("--set", options.set, "Sets an input of the graph")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command.add_option("--out", options.out, "Writes an output to a file")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  command
+      .add_option("--device", options.devices,
+                  "Where to compute, and how much memory to take at most: cpu, cuda:0=8GiB, "
+                  "sim:NAME=SIZE, logical:NAME=SIZE")
+      ->type_name("DEVICE[=SIZE]")
+      ->allow_extra_args(false);
+  command.add_option("--dtype", options.dtype, "auto, f32, f16 or bf16")->type_name("TYPE");
+  command.add_option("--profile", options.profile, "auto")->type_name("PROFILE");
+}
+
+void add_plugins(CLI::App& command, Options& options) {
+  command.add_option("--plugins", options.plugin_folders, "A folder with more node plug-ins")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+}
+
+void add_commands(CLI::App& app, Options& options) {
+  const auto add = [&](const char* name, const char* help, Command command) {
+    CLI::App* sub = app.add_subcommand(name, help);
+    sub->callback([&options, command] { options.command = command; });
+    add_plugins(*sub, options);
+    return sub;
+  };
+  CLI::App* run = add("run", "Runs a graph", Command::Run);
+  add_request(*run, options);
+  run->add_option("--report", options.report, "Writes what was done and measured, as JSON")
+      ->type_name("FILE");
+  run->add_flag("--quiet", options.quiet, "No progress");
+  CLI::App* plan = add("plan", "Prints what a run would do, without running", Command::Plan);
+  add_request(*plan, options);
+  plan->add_flag("--json", options.json, "As JSON");
+  CLI::App* check = add("check", "Names every fault of a graph", Command::Check);
+  check->add_option("graph", options.graph)->type_name("GRAPH")->required();
+  CLI::App* nodes = add("nodes", "Lists the node types, or tells all about one", Command::Nodes);
+  nodes->add_option("id", options.node_type)->type_name("ID");
+  nodes
+      ->add_option("--why", options.why, "Every library with this node type, and what became of it")
+      ->type_name("ID");
+  nodes->add_flag("--json", options.json, "As JSON");
+  CLI::App* graph = add("graph", "Prints a graph in Graphviz' language", Command::Graph);
+  graph->add_option("graph", options.graph)->type_name("GRAPH")->required();
+}
+
+int fail(int status, const std::exception& error) {
+  std::istringstream lines(error.what());
+  for (std::string line; std::getline(lines, line);) std::cerr << "emulsion: " << line << '\n';
+  return status;
+}
+
+int run_guarded(const Options& options, const CLI::App& app) {
+  try {
+    return run_command(options, app.get_subcommands().front()->help("emulsion"));
+  } catch (const Cancelled&) {
+    std::cerr << "emulsion: cancelled\n";
+    return interrupt_status();
+  } catch (const GraphError& error) {
+    return fail(2, error);
+  } catch (const PluginError& error) {
+    return fail(2, error);
+  } catch (const WeightError& error) {
+    return fail(3, error);
+  } catch (const PlanError& error) {
+    return fail(4, error);
+  } catch (const std::exception& error) {
+    return fail(1, error);
+  }
+}
+
+}  // namespace
+
+int run_main(int count, char** arguments) {
+  CLI::App app("Runs Stable Diffusion as a graph of nodes, within the memory that it is given.", "emulsion");
+  app.set_version_flag("--version", EMULSION_VERSION);
+  app.require_subcommand(1);
+  Options options;
+  add_commands(app, options);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::Success& request) {
+    return app.exit(request);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "emulsion: " << error.what() << "; see emulsion --help\n";
+    return 2;
+  }
+  return run_guarded(options, app);
+}
+
+}  // namespace emulsion::cli
+
+int main(int count, char** arguments) { return emulsion::cli::run_main(count, arguments); }

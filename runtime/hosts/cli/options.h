@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "emulsion/session.h"
+
+namespace emulsion::cli {
+
+enum class Command { Run, Plan, Check, Nodes, Graph };
+
+// The command line, taken apart but not yet judged.
+struct Options {
+  Command command = Command::Run;
+  std::string graph;
+  std::vector<std::string> set, out;  // NAME=VALUE
+  std::vector<std::string> devices;
+  std::string dtype = "auto", profile = "auto";
+  std::string report;
+  std::vector<std::filesystem::path> plugin_folders;
+  bool quiet = false, json = false, help = false;
+  std::string node_type;  // `nodes ID`
+  std::string why;        // `nodes --why ID`
+};
+
+// What `run` and `plan` ask of a session.  Throws GraphError where a NAME=VALUE is none.
+Request request_of(const Options& options);
+
+}  // namespace emulsion::cli

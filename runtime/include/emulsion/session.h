@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emulsion/descriptor.h"
+#include "emulsion/value.h"
+
+namespace emulsion {
+
+// What a host may set on a graph.  Values of every type are given as text, as on a command line.
+struct SettableInput {
+  std::string name, type;  // "int", "text", "choice", "model", …
+  std::string help, label, unit;
+  std::string fallback;  // the value if none is given; empty where there is none
+  bool has_fallback = false;
+  std::string limits;  // "1..1000, a multiple of 8", "one of: auto, euler, …"; may be empty
+};
+
+struct GraphDescription {
+  std::string name, description;
+  std::filesystem::path file;
+  std::vector<SettableInput> inputs;
+  std::map<std::string, std::string> outputs;  // name -> port type
+};
+
+// What to compute, and on what.
+struct Request {
+  std::string graph;                          // a path, or the name of a shipped graph
+  std::map<std::string, std::string> values;  // of inputs; for images and latents, files
+  std::map<std::string, std::string> files;   // of outputs: where to write them
+  std::vector<std::string> devices;           // "cpu", "cuda:0=8GiB"; empty: the cpu
+  std::string dtype = "auto";                 // auto, f32, f16, bf16
+};
+
+// Where a run stands.
+struct Progress {
+  std::string node;             // about to run; empty after an iteration
+  std::int64_t iteration = 0;   // finished ones of the loop that is running
+  std::int64_t iterations = 0;  // 0 outside a loop
+  double seconds_left = 0;      // of the loop, from its iterations so far; 0 while unknown
+};
+
+// How a host takes part in a run.  The functions are called on the thread that called run().
+struct Callbacks {
+  const std::atomic<bool>* cancelled = nullptr;  // set it from anywhere: the run ends within a step
+  std::function<void(const Progress&)> progress;
+  std::function<void(const std::string& line)> warn;
+};
+
+struct Outcome {
+  std::map<std::string, Value> outputs;  // of the graph, on the host; read-only
+  std::vector<std::string> files;        // written, in the order of their outputs
+  std::string report;                    // JSON, see `emulsion run --report`
+};
+
+struct NodeType {
+  NodeDescriptor descriptor;
+  std::filesystem::path library;
+};
+
+// Everything a host does with graphs.  Each call stands for itself and throws Error's classes.
+// [one thread at a time per session; sessions are independent]
+class EMULSION_EXPORT Session {
+ public:
+  // Looks for plug-ins in EMULSION_PLUGIN_PATH's folders, `plugin_folders`, and beside this
+  // library; a library that cannot be used is named by refused_plugins() and left out.
+  explicit Session(const std::vector<std::filesystem::path>& plugin_folders = {});
+  ~Session();
+
+  std::vector<NodeType> node_types() const;
+  std::vector<std::string> refused_plugins() const;  // a line each
+  std::string why(const std::string& node_type) const;
+  std::vector<std::string> shipped_graphs() const;
+
+  GraphDescription describe(const std::string& graph) const;
+  // Throws GraphError with a line for every fault of the document.
+  void check(const std::string& graph) const;
+  std::string dot(const std::string& graph) const;  // Graphviz
+
+  // The plan, for people or as JSON.  Reads headers and configs of models, no weights.
+  std::string plan_text(const Request& request) const;
+  std::string plan_json(const Request& request) const;
+
+  Outcome run(const Request& request, const Callbacks& callbacks = {}) const;
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace emulsion

@@ -1,0 +1,185 @@
+#include "plan/forecasts.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "plan/located_error.h"
+
+namespace emulsion {
+namespace {
+
+// A value that may differ from one iteration to the next: its shape stays, a scalar is unknown.
+ValueSpec without_scalar(const ValueSpec& spec) {
+  const bool sized =
+      std::holds_alternative<TensorSpec>(spec) || std::holds_alternative<BundleSpec>(spec);
+  return sized ? spec : ValueSpec{};
+}
+
+ValueSpec spec_of_constant(const Param& constant) {
+  return std::visit([](const auto& held) { return ValueSpec(held); }, constant);
+}
+
+class Forecaster {
+ public:
+  Forecaster(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
+             c10::ScalarType dtype)
+      : graph_(graph), nodes_(nodes), components_(components) {
+    result_.dtype = dtype;
+    result_.values.resize(graph.values.size());
+    result_.variants.resize(graph.nodes.size());
+    result_.iterations.resize(graph.loops.size());
+    known_.resize(graph.values.size(), false);
+  }
+
+  Forecasts run() {
+    for (const Item& item : graph_.order) {
+      if (const auto* node = std::get_if<NodeId>(&item))
+        run_node(*node);
+      else
+        run_loop(std::get<LoopId>(item));
+    }
+    for (const Slot& slot : components_) result_.weights.push_back(bytes_of_weights(slot));
+    return std::move(result_);
+  }
+
+ private:
+  static Bytes bytes_of_weights(const Slot& slot) {
+    Bytes sum = 0;
+    if (slot.weights != nullptr)
+      for (const auto& [name, weight] : slot.weights->weights) sum += weight.spec.bytes();
+    return sum;
+  }
+
+  void know(ValueId id, ValueSpec spec) {
+    result_.values[index(id)] = std::move(spec);
+    known_[index(id)] = true;
+  }
+
+  // Absent for a carry that the first iteration finds empty.
+  std::optional<ValueSpec> spec(const Operand& operand) const {
+    if (const auto* constant = std::get_if<Param>(&operand)) return spec_of_constant(*constant);
+    const std::size_t id = index(std::get<ValueId>(operand));
+    return known_[id] ? std::optional(result_.values[id]) : std::nullopt;
+  }
+
+  ForecastContext context(const GraphNode& node, const std::string& variant) const {
+    ForecastContext::Inputs inputs;
+    for (const auto& [port, operand] : node.inputs)
+      if (auto known = spec(operand)) inputs.emplace(port, *std::move(known));
+    return {site_of(node, components_, variant, result_.dtype), std::move(inputs)};
+  }
+
+  void run_node(NodeId id) {
+    const GraphNode& node = graph_.node(id);
+    std::vector<VariantForecast>& variants = result_.variants[index(id)];
+    const bool again = !variants.empty();  // the second pass over a loop's body
+    for (std::size_t i = 0; i < node.type->variants.size(); ++i) {
+      const std::string& variant = node.type->variants[i];
+      const Forecast forecast = forecast_of(id, variant);
+      if (i == 0)
+        for (const auto& [port, value] : node.outputs) know(value, output_of(node, forecast, port));
+      if (again)
+        variants[i].workspace = std::max(variants[i].workspace, forecast.workspace);
+      else
+        variants.push_back({variant, forecast.workspace});
+    }
+  }
+
+  Forecast forecast_of(NodeId id, const std::string& variant) const {
+    const GraphNode& node = graph_.node(id);
+    try {
+      return nodes_[index(id)]->forecast(context(node, variant));
+    } catch (...) {
+      rethrow_at(node.place);
+    }
+  }
+
+  static ValueSpec output_of(const GraphNode& node, const Forecast& forecast,
+                             const std::string& port) {
+    const auto found = forecast.outputs.find(port);
+    if (found == forecast.outputs.end())
+      throw PluginError(str(node.place, ": node type '", node.type->id, "' forecasts no output '",
+                            port, "'; its plug-in needs mending"));
+    return found->second;
+  }
+
+  // The body is forecast twice: what it gives for the next iteration must have the shapes that it
+  // was given, so that every iteration is alike.
+  void run_loop(LoopId id) {
+    const Loop& loop = graph_.loop(id);
+    if (const auto count = spec(loop.count))
+      if (const auto* known = std::get_if<std::int64_t>(&*count))
+        result_.iterations[index(id)] = *known;
+    know(loop.index, {});
+    for (const Carry& carry : loop.carries)
+      if (carry.from)
+        if (auto given = spec(*carry.from)) know(carry.current, without_scalar(*given));
+    for (const NodeId node : loop.body) run_node(node);
+    for (const Carry& carry : loop.carries) check_carry(loop, carry);
+    for (const NodeId node : loop.body) run_node(node);
+    for (const Carry& carry : loop.carries) {
+      check_carry(loop, carry);
+      know(carry.last, without_scalar(result_.values[index(carry.next)]));
+    }
+  }
+
+  void check_carry(const Loop& loop, const Carry& carry) {
+    const ValueSpec next = without_scalar(result_.values[index(carry.next)]);
+    if (!known_[index(carry.current)]) {
+      know(carry.current, next);
+      return;
+    }
+    const ValueSpec& current = result_.values[index(carry.current)];
+    if (current != next)
+      throw PlanError(str(loop.place, ": carry '", carry.name, "': each iteration must give what ",
+                          "it got: expected ", to_text(current), ", got ", to_text(next)));
+  }
+
+  const Graph& graph_;
+  const Nodes& nodes_;
+  const std::vector<Slot>& components_;
+  Forecasts result_;
+  std::vector<bool> known_;
+};
+
+}  // namespace
+
+Nodes make_nodes(const Graph& graph) {
+  Nodes nodes;
+  for (const GraphNode& node : graph.nodes) {
+    try {
+      nodes.push_back(node.type->create(node.params));
+    } catch (...) {
+      rethrow_at(node.place);
+    }
+  }
+  return nodes;
+}
+
+std::vector<bool> components_with_weights(const Graph& graph) {
+  std::vector<bool> needed(graph.components.size(), false);
+  for (const GraphNode& node : graph.nodes)
+    for (const SlotSpec& slot : node.type->slots)
+      if (slot.has_weights) needed[index(node.slots.at(slot.name))] = true;
+  return needed;
+}
+
+Site site_of(const GraphNode& node, const std::vector<Slot>& components, const std::string& variant,
+             c10::ScalarType dtype) {
+  Site site{.slots = {}, .variant = variant, .dtype = dtype};
+  for (const SlotSpec& spec : node.type->slots) {
+    Slot slot = components[index(node.slots.at(spec.name))];
+    if (!spec.has_weights) slot.weights = nullptr;
+    site.slots.emplace(spec.name, std::move(slot));
+  }
+  return site;
+}
+
+Forecasts forecast(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
+                   c10::ScalarType dtype) {
+  return Forecaster(graph, nodes, components, dtype).run();
+}
+
+}  // namespace emulsion

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "emulsion/node.h"
+#include "graph/graph.h"
+
+namespace emulsion {
+
+struct VariantForecast {
+  std::string variant;
+  Bytes workspace = 0;
+};
+
+// All that is known before the run of what a graph will compute, by the ids of the graph.
+struct Forecasts {
+  std::vector<ValueSpec> values;                        // by ValueId
+  std::vector<std::vector<VariantForecast>> variants;   // by NodeId, fastest first
+  std::vector<Bytes> weights;                           // by ComponentId; 0 where none are loaded
+  std::vector<std::optional<std::int64_t>> iterations;  // by LoopId, where it is known
+  c10::ScalarType dtype = c10::ScalarType::Float;
+};
+
+// The nodes of a graph, by NodeId.
+using Nodes = std::vector<std::unique_ptr<const Node>>;
+
+// Makes the nodes; loads the plug-ins that they come from.  Throws GraphError, PluginError.
+Nodes make_nodes(const Graph& graph);
+
+// True where some node needs the tensors of the component, and not its config alone.
+std::vector<bool> components_with_weights(const Graph& graph);
+
+// Asks each node in running order for its shapes and bytes.  `components` are by ComponentId, with
+// header-only weights.  Every fault names its node.  Throws GraphError, WeightError, PlanError.
+Forecasts forecast(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
+                   c10::ScalarType dtype);
+
+// What the slots of a node are bound to.
+Site site_of(const GraphNode& node, const std::vector<Slot>& components, const std::string& variant,
+             c10::ScalarType dtype);
+
+}  // namespace emulsion

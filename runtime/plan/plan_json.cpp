@@ -1,0 +1,102 @@
+#include <nlohmann/json.hpp>
+
+#include "emulsion/value.h"
+#include "plan/execution_plan.h"
+
+namespace emulsion {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class JsonWriter {
+ public:
+  JsonWriter(const ExecutionPlan& plan, const Graph& graph) : plan_(plan), graph_(graph) {}
+
+  Json write() const {
+    Json devices = Json::array();
+    for (const DevicePlan& device : plan_.devices)
+      devices.push_back({{"name", device.budget.name},
+                         {"budget_bytes", device.budget.capacity},
+                         {"planned_peak_bytes", device.peak}});
+    return {{"graph", graph_.name},
+            {"dtype", dtype_text(plan_.dtype)},
+            {"devices", std::move(devices)},
+            {"steps", write_steps(plan_.steps)}};
+  }
+
+ private:
+  Json write_steps(const std::vector<Step>& steps) const {
+    Json list = Json::array();
+    for (const Step& step : steps)
+      list.push_back(std::visit([this](const auto& s) { return write_step(s); }, step));
+    return list;
+  }
+
+  const std::string& device(DeviceId id) const { return plan_.device(id).name; }
+
+  Json write_step(const LoadWeights& s) const {
+    return {{"do", "load"},
+            {"weights", graph_.component(s.component).name},
+            {"device", device(s.device)},
+            {"bytes", s.bytes}};
+  }
+
+  Json write_step(const EvictWeights& s) const {
+    return {{"do", "evict"},
+            {"weights", graph_.component(s.component).name},
+            {"device", device(s.device)}};
+  }
+
+  Json write_step(const MoveValue& s) const {
+    return {{"do", "move"},
+            {"value", graph_.value(s.value).name},
+            {"from", device(s.from)},
+            {"to", device(s.to)},
+            {"bytes", s.bytes}};
+  }
+
+  Json write_step(const ReleaseValue& s) const {
+    return {{"do", "free"}, {"value", graph_.value(s.value).name}};
+  }
+
+  Json write_step(const BindValues& s) const {
+    Json values = Json::object();
+    for (const BindValues::Pair& pair : s.pairs) {
+      Json& source = values[graph_.value(pair.to).name];
+      if (const auto* from = std::get_if<ValueId>(&pair.from))
+        source = graph_.value(*from).name;
+      else
+        std::visit([&](const auto& constant) { source = constant; }, std::get<Param>(pair.from));
+    }
+    return {{"do", "bind"}, {"values", std::move(values)}};
+  }
+
+  Json write_step(const RunNode& s) const {
+    return {{"do", "run"},
+            {"node", graph_.node(s.node).name},
+            {"device", device(s.device)},
+            {"variant", s.variant},
+            {"weights_bytes", s.estimate.weights},
+            {"outputs_bytes", s.estimate.outputs},
+            {"workspace_bytes", s.estimate.workspace},
+            {"peak_bytes", s.peak}};
+  }
+
+  Json write_step(const RunLoop& s) const {
+    Json step{{"do", "loop"}, {"loop", graph_.loop(s.loop).name}};
+    step["iterations"] = s.iterations ? Json(*s.iterations) : Json();
+    step["steps"] = write_steps(s.body);
+    return step;
+  }
+
+  const ExecutionPlan& plan_;
+  const Graph& graph_;
+};
+
+}  // namespace
+
+std::string to_json(const ExecutionPlan& plan, const Graph& graph) {
+  return JsonWriter(plan, graph).write().dump(2) + "\n";
+}
+
+}  // namespace emulsion

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "emulsion/value.h"
+
+namespace emulsion {
+
+struct StoredTensor {
+  TensorSpec spec;
+  std::uint64_t begin = 0;  // bytes from the start of the file
+};
+
+// The header of a safetensors file, read and checked, so that every tensor lies in the file, has
+// the bytes that its shape and dtype need, and shares none: the rules of the format's reference
+// implementation.  Holds no file open.  Immutable.  [any thread]
+class SafetensorsFile {
+ public:
+  // Throws WeightError with one line that names the file, and the tensor where it is one's fault.
+  explicit SafetensorsFile(std::filesystem::path path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t file_bytes() const { return file_bytes_; }
+  const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+
+ private:
+  void read_header(const std::string& header, std::uint64_t data_begin);
+  void check_layout(std::uint64_t data_begin) const;
+
+  std::filesystem::path path_;
+  std::uint64_t file_bytes_ = 0;
+  std::map<std::string, StoredTensor, std::less<>> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// Copies a file's bytes from `begin` on into `into`.  Throws WeightError when they are not there.
+// [any thread]
+void read_bytes(const std::filesystem::path& path, std::uint64_t begin, void* into,
+                std::size_t count);
+
+// All tensors of a small file, in memory of their own and in their own dtype.  Throws WeightError.
+// [any thread]
+std::map<std::string, at::Tensor> read_safetensors(const std::filesystem::path& path);
+
+// Writes a temporary file beside `path` and renames it, so that no half-written file is ever seen.
+// Throws RunError when it cannot be written, WeightError on a dtype that the format lacks.
+// [any thread]
+void save_safetensors(const std::filesystem::path& path,
+                      const std::map<std::string, at::Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace emulsion

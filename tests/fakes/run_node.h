@@ -1,0 +1,86 @@
+#pragma once
+
+#include <c10/core/InferenceMode.h>
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "emulsion/node.h"
+#include "emulsion/plugin.h"
+#include "emulsion/str.h"
+#include "weights/weight_store.h"
+
+// One node of a plug-in, run alone: its slots bound to parts of a model's folder.
+namespace emulsion::fakes {
+
+struct NodeCase {
+  std::string id;
+  std::map<std::string, Param, std::less<>> params = {};  // those that differ from the fallback
+  std::filesystem::path model = {};
+  std::map<std::string, std::string> parts = {};  // slot -> part of the model
+  RunContext::Values inputs = {};
+  std::string variant = {};  // empty: the first
+  c10::ScalarType dtype = c10::kFloat;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+
+// The descriptor of a node whose folder and library have its id.
+inline const NodeDescriptor& descriptor_of(const std::string& id) {
+  static std::map<std::string, std::vector<NodeDescriptor>> loaded;
+  std::vector<NodeDescriptor>& nodes = loaded[id];
+  if (nodes.empty()) {
+    const std::string file =
+        str(std::getenv("EMULSION_TEST_BUILD"), "/lib/emulsion/nodes/", id, ".so");
+    void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays until the end
+    if (library == nullptr) throw std::runtime_error(dlerror());
+    const auto* entry = static_cast<const PluginEntry*>(dlsym(library, "emulsion_plugin"));
+    if (entry == nullptr) throw std::runtime_error(str(file, " has no entry"));
+    if (const char* fault = entry->describe(nodes)) throw std::runtime_error(fault);
+  }
+  return nodes.at(0);
+}
+
+inline std::unique_ptr<Node> make_node(const NodeCase& node) {
+  const NodeDescriptor& type = descriptor_of(node.id);
+  auto params = node.params;
+  for (const ParamSpec& spec : type.params)
+    if (!spec.optional) params.try_emplace(spec.name, spec.fallback);
+  return type.create(Params(params));
+}
+
+inline Site site_of(const NodeCase& node, bool with_data) {
+  const NodeDescriptor& type = descriptor_of(node.id);
+  Site site;
+  site.variant = node.variant.empty() ? type.variants.front() : node.variant;
+  site.dtype = node.dtype;
+  for (const SlotSpec& slot : type.slots) {
+    const OpenComponent open = open_component(node.model, node.parts.at(slot.name));
+    Slot& bound = site.slots[slot.name];
+    bound.component = open.component;
+    if (slot.has_weights)
+      bound.weights = with_data ? load(open, c10::kCPU, node.dtype) : header_of(open, node.dtype);
+  }
+  return site;
+}
+
+inline Forecast forecast_node(const NodeCase& node) {
+  ForecastContext::Inputs specs;
+  for (const auto& [name, value] : node.inputs) specs[name] = spec_of(value);
+  return make_node(node)->forecast(ForecastContext(site_of(node, false), specs));
+}
+
+inline RunContext::Values run_node(const NodeCase& node) {
+  const c10::InferenceMode inference;
+  RunContext context(site_of(node, true), c10::kCPU, node.inputs, RunHooks{node.cancelled, {}});
+  make_node(node)->run(context);
+  return context.take_outputs();
+}
+
+}  // namespace emulsion::fakes

@@ -1,0 +1,117 @@
+#include "models/unet.h"
+
+#include <c10/core/InferenceMode.h>
+#include <doctest/doctest.h>
+
+#include "emulsion/errors.h"
+#include "fakes/reference.h"
+
+namespace emulsion::models {
+namespace {
+
+const Checkpoint kGoOn = [] {};
+
+struct LoadedUnet {
+  fakes::LoadedPart part;
+  UnetConfig config;
+  Unet unet;
+
+  explicit LoadedUnet(const std::filesystem::path& model, c10::ScalarType dtype = c10::kFloat)
+      : part(fakes::load_part(model, "unet", dtype)),
+        config(read_unet_config(*part.component)),
+        unet(build(part, config)) {}
+
+  static Unet build(const fakes::LoadedPart& part, const UnetConfig& config) {
+    const WeightView view = part.view();
+    Unet unet(view, config);
+    view.finish();
+    return unet;
+  }
+};
+
+// One evaluation for each sample, since each has a time of its own.  The largest distance from the
+// reference, as a part of its largest value.
+double error_of(const LoadedUnet& loaded, const std::map<std::string, at::Tensor>& reference,
+                const std::string& name) {
+  const c10::ScalarType dtype = loaded.unet.conv_in.weight.scalar_type();
+  const at::Tensor times = reference.at(name + ".timesteps"), want = reference.at(name + ".output");
+  double error = 0;
+  for (std::int64_t i = 0; i < times.numel(); ++i) {
+    const auto sample = [&](const char* tensor) {
+      return reference.at(name + tensor).narrow(0, i, 1).to(dtype);
+    };
+    const at::Tensor got =
+        loaded.unet(sample(".latent"), times[i].item<double>(), sample(".hidden"), kGoOn);
+    error = std::max(error, fakes::distance(got, want.narrow(0, i, 1)));
+  }
+  return error / want.abs().max().item<double>();
+}
+
+TEST_CASE("a UNet's prediction is diffusers' within 1e-4 of the largest value") {
+  const c10::InferenceMode inference;
+  for (const std::string name : fakes::kReferenceModels) {
+    CAPTURE(name);
+    const LoadedUnet loaded(fakes::reference_model(name));
+    const auto reference = fakes::reference_tensors(name);
+    CHECK(error_of(loaded, reference, "unet") < 1e-4);
+    CHECK(error_of(loaded, reference, "unet_odd") < 1e-4);  // 9 x 15: halves with a rest
+  }
+}
+
+TEST_CASE("a UNet in bfloat16 is within 5% of float32's") {
+  const c10::InferenceMode inference;
+  const LoadedUnet loaded(fakes::reference_model("sd21_base_like"), c10::kBFloat16);
+  CHECK(error_of(loaded, fakes::reference_tensors("sd21_base_like"), "unet") < 0.05);
+}
+
+TEST_CASE("a batch gives what its samples give alone") {
+  const c10::InferenceMode inference;
+  const LoadedUnet loaded(fakes::reference_model("sd15_like"));
+  const auto reference = fakes::reference_tensors("sd15_like");
+  const at::Tensor latent = reference.at("unet.latent"), hidden = reference.at("unet.hidden");
+  const at::Tensor batch = loaded.unet(latent, 500, hidden, kGoOn);
+  const at::Tensor last = loaded.unet(latent.narrow(0, 2, 1), 500, hidden.narrow(0, 2, 1), kGoOn);
+  CHECK(fakes::distance(batch.narrow(0, 2, 1), last) < 1e-5);
+}
+
+TEST_CASE("a UNet leaves its inputs as they were") {
+  const c10::InferenceMode inference;
+  const LoadedUnet loaded(fakes::reference_model("sd15_like"));
+  const auto reference = fakes::reference_tensors("sd15_like");
+  const at::Tensor latent = reference.at("unet.latent").clone();
+  const at::Tensor hidden = reference.at("unet.hidden").clone();
+  loaded.unet(latent, 500, hidden, kGoOn);
+  CHECK(latent.equal(reference.at("unet.latent")));
+  CHECK(hidden.equal(reference.at("unet.hidden")));
+}
+
+TEST_CASE("a UNet asks between all of its units whether to go on, and stops at once") {
+  const c10::InferenceMode inference;
+  const LoadedUnet loaded(fakes::reference_model("sd15_like"));
+  const auto reference = fakes::reference_tensors("sd15_like");
+  int asked = 0;
+  const auto evaluate = [&](int stop) {
+    asked = 0;
+    loaded.unet(reference.at("unet.latent"), 500, reference.at("unet.hidden"), [&] {
+      if (++asked == stop) throw Cancelled("cancelled");
+    });
+  };
+  evaluate(0);
+  CHECK(asked == 3 + 1 + 6);  // units of the way down, the middle, and the way up
+  CHECK_THROWS_AS(evaluate(4), Cancelled);
+  CHECK(asked == 4);
+}
+
+TEST_CASE("a UNet whose file lacks a tensor is refused with its name") {
+  const auto part = fakes::load_part(fakes::reference_model("sd15_like"), "unet");
+  WeightSet damaged = *part.weights;
+  damaged.weights.erase("mid_block.resnets.1.conv2.bias");
+  const WeightView view(std::make_shared<const WeightSet>(damaged));
+  const Unet unet(view, read_unet_config(*part.component));
+  CHECK_THROWS_WITH_AS(
+      view.finish(), doctest::Contains("1 tensors missing: 'mid_block.resnets.1.conv2.bias' [24]"),
+      WeightError);
+}
+
+}  // namespace
+}  // namespace emulsion::models

@@ -1,0 +1,148 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "emulsion/errors.h"
+#include "fakes/reference.h"
+#include "fakes/run_node.h"
+
+namespace emulsion {
+namespace {
+
+constexpr double kSigma = 2.5;
+
+Bundle condition(const at::Tensor& hidden) { return {{"hidden", hidden.contiguous()}}; }
+
+// A step on the first sample of the model's reference, whose latent is what the model sees.
+struct StepCase {
+  std::string model;
+  std::map<std::string, at::Tensor> reference = fakes::reference_tensors(model);
+  at::Tensor latent = reference.at("unet.latent").narrow(0, 0, 1) * std::sqrt(kSigma * kSigma + 1);
+  at::Tensor hidden = reference.at("unet.hidden").narrow(0, 0, 1);  // [1, 77, D]
+  at::Tensor other = reference.at("unet.hidden").narrow(0, 1, 1);
+
+  fakes::NodeCase node(double guidance, const at::Tensor& positive,
+                       const at::Tensor& negative) const {
+    const double time = reference.at("unet.timesteps")[0].item<double>();
+    const Bundle schedule = {{"sigmas", at::tensor({9.0, kSigma, 0.0}, c10::kDouble)},
+                             {"timesteps", at::tensor({999.0, time}, c10::kDouble)}};
+    return {.id = "unet_step",
+            .params = {{"guidance", guidance}},
+            .model = fakes::reference_model(model),
+            .parts = {{"unet", "unet"}, {"config", "scheduler"}},
+            .inputs = {{"latent", latent},
+                       {"schedule", schedule},
+                       {"index", std::int64_t{1}},
+                       {"positive", condition(positive)},
+                       {"negative", condition(negative)}}};
+  }
+};
+
+at::Tensor denoised(const fakes::NodeCase& node) {
+  return std::get<at::Tensor>(fakes::run_node(node).at("denoised"));
+}
+
+// What guidance makes of two samples: both are affine in the prediction.
+at::Tensor guided(const at::Tensor& without, const at::Tensor& with, double guidance) {
+  return without + (with - without) * guidance;
+}
+
+TEST_CASE("the sample without noise follows from the noise that the model predicts") {
+  const StepCase step{"sd15_like"};
+  const at::Tensor got = denoised(step.node(1, step.hidden, step.other));
+  const at::Tensor noise = step.reference.at("unet.output").narrow(0, 0, 1);
+  CHECK(fakes::distance(got, step.latent - noise * kSigma) < 1e-4);
+}
+
+TEST_CASE("the sample without noise follows from the velocity that the model predicts") {
+  const StepCase step{"sd21_v_like"};
+  const at::Tensor got = denoised(step.node(1, step.hidden, step.other));
+  const at::Tensor velocity = step.reference.at("unet.output").narrow(0, 0, 1);
+  const double variance = kSigma * kSigma + 1;
+  const at::Tensor want = step.latent / variance - velocity * (kSigma / std::sqrt(variance));
+  CHECK(fakes::distance(got, want) < 1e-4);
+}
+
+TEST_CASE("guidance goes from the negative to the positive prediction and beyond") {
+  const StepCase step{"sd21_base_like"};
+  const at::Tensor with = denoised(step.node(1, step.hidden, step.other));
+  const at::Tensor without = denoised(step.node(1, step.other, step.hidden));
+  auto node = step.node(7.5, step.hidden, step.other);
+  CHECK(fakes::distance(denoised(node), guided(without, with, 7.5)) < 1e-3);
+  node.variant = "sequential";
+  CHECK(fakes::distance(denoised(node), guided(without, with, 7.5)) < 1e-3);
+}
+
+TEST_CASE("a guidance of 1 needs no negative condition, another one does") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(1, step.hidden, step.other);
+  const at::Tensor want = denoised(node);
+  node.inputs.erase("negative");
+  fakes::forecast_node(node);
+  CHECK(denoised(node).equal(want));
+  node.params["guidance"] = 3.0;
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
+                       "input 'negative': expected a condition, got none; connect it, or set "
+                       "'guidance' to 1",
+                       GraphError);
+}
+
+TEST_CASE("a shorter condition is repeated in a batch where that fits, else evaluated alone") {
+  const StepCase step{"sd15_like"};
+  const at::Tensor longer =
+      at::cat({step.hidden, step.reference.at("unet.hidden").narrow(0, 2, 1)}, 1);
+  const at::Tensor shorter = step.other.narrow(1, 0, 50);
+  for (const at::Tensor& negative : {step.other, shorter}) {
+    CAPTURE(negative.size(1));
+    const at::Tensor with = denoised(step.node(1, longer, negative));
+    const at::Tensor without = denoised(step.node(1, negative, longer));
+    CHECK(fakes::distance(denoised(step.node(4, longer, negative)), guided(without, with, 4)) <
+          1e-3);
+    CHECK(fakes::distance(denoised(step.node(4, negative, longer)), guided(with, without, 4)) <
+          1e-3);
+  }
+}
+
+TEST_CASE("a batch of latents shares the conditions") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(5, step.hidden, step.other);
+  const at::Tensor alone = denoised(node);
+  node.inputs["latent"] = at::cat({step.latent * 0.5, step.latent, step.latent * 2});
+  const at::Tensor batch = denoised(node);
+  CHECK(fakes::distance(batch.narrow(0, 1, 1), alone) < 1e-3);
+  CHECK(to_text(fakes::forecast_node(node).outputs.at("denoised")) == to_text(spec_of(batch)));
+  CHECK(batch.is_contiguous());
+}
+
+TEST_CASE("a latent or a condition of another model is refused before the run") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(5, step.hidden.narrow(2, 0, 24), step.other);
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
+                       "input 'positive': expected states of width 32, got 24; the text encoder "
+                       "and the UNet belong to different models",
+                       WeightError);
+  node.inputs["latent"] = step.latent.narrow(1, 0, 3).contiguous();
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
+                       "input 'latent': expected [B, 4, h, w], got [1, 3, 8, 12]", GraphError);
+}
+
+TEST_CASE("a step ends at once when the host asks") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(5, step.hidden, step.other);
+  const std::atomic<bool> cancelled = true;
+  node.cancelled = &cancelled;
+  CHECK_THROWS_AS(denoised(node), Cancelled);
+}
+
+TEST_CASE("an index beyond the schedule is refused") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(5, step.hidden, step.other);
+  node.inputs["index"] = std::int64_t{2};
+  CHECK_THROWS_WITH_AS(denoised(node), "input 'index': expected 0 to 1, got 2", GraphError);
+}
+
+}  // namespace
+}  // namespace emulsion

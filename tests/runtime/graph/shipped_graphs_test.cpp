@@ -1,0 +1,41 @@
+#include "check.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "runtime/graph/graph_faults.h"
+
+using namespace emulsion;
+
+namespace {
+
+GraphSpec shipped(const std::string& name) {
+  std::ifstream file("../graphs/" + name);
+  return parse_graph(std::string(std::istreambuf_iterator<char>(file), {}), name);
+}
+
+}  // namespace
+
+TEST_CASE("text to image has the inputs and outputs that hosts rely on") {
+  const GraphSpec spec = shipped("sd21_txt2img.json");
+  std::string inputs, outputs;
+  for (const GraphInput& input : spec.inputs) inputs += input.name + " ";
+  for (const Entry& output : spec.outputs) outputs += output.name + " ";
+  CHECK(inputs ==
+        "model prompt negative_prompt width height steps guidance seed sampler schedule batch ");
+  CHECK(outputs == "image latent ");
+}
+
+TEST_CASE("text to image is valid, and its default size is the model's") {
+  const Graph graph = validate(shipped("sd21_txt2img.json"), fakes::catalog(), {});
+  CHECK(graph.name == "sd21_txt2img");
+  std::string names;
+  for (const GraphNode& node : graph.nodes) names += node.name + " ";
+  CHECK(names ==
+        "tokens negative_tokens encode negative_encode schedule noise denoise.unet denoise.step "
+        "decode ");
+  CHECK(graph.order.size() == 8);
+  CHECK_FALSE(graph.nodes[5].params.has("width"));
+  CHECK(graph.components.size() == 5);
+  CHECK(graph.components[0].source == "tiny-sd21");
+}
