@@ -38,8 +38,12 @@ fi
 run() { env -i PATH=/usr/bin:/bin HOME="$space" "$tree/bin/emulsion" "$@"; }
 run nodes >nodes.txt
 grep -q vae_decode nodes.txt || fault "expected 'emulsion nodes' to list vae_decode: $(<nodes.txt)"
-run run sd21_txt2img --set steps=2 --out image=first.png --quiet
-expect_file first.png
+has_images=""
+if [[ -e $tree/lib/emulsion/nodes/image_write.so ]]; then
+  has_images=yes
+  run run sd21_txt2img --set steps=2 --out image=first.png --quiet
+  expect_file first.png
+fi
 
 cp -r "$root/examples/custom_node" source
 cmake -S source -B custom -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$tree" \
@@ -49,6 +53,10 @@ expect_file custom/vignette/vignette.so
 expect_file custom/vignette/vignette.emulsion.json
 run nodes vignette --plugins custom/vignette >node.txt
 grep -q "Darkens an image" node.txt || fault "expected the node's help, got: $(<node.txt)"
+if [[ ! $has_images ]]; then
+  echo "install_test: passed, but for pictures: this build has no image nodes"
+  exit 0
+fi
 run run source/vignette.json --plugins custom/vignette --set image=first.png --set strength=3 \
   --out image=darker.png --quiet
 expect_file darker.png

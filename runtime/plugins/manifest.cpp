@@ -1,6 +1,7 @@
 #include "plugins/manifest.h"
 
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -139,6 +140,12 @@ std::vector<Spec> specs_of(const Json& list, Spec (*spec_of)(const Json&)) {
   return specs;
 }
 
+// nlohmann leads its messages with "[json.exception.out_of_range.403] ".
+std::string without_tag(const std::string& message) {
+  const std::size_t end = message.starts_with('[') ? message.find("] ") : std::string::npos;
+  return end == std::string::npos ? message : message.substr(end + 2);
+}
+
 // Reads the stamps first: what follows may look different in another version.
 Manifest manifest_of(const Json& json, const std::string& place) {
   Manifest manifest{.abi_stamp = json.at("abi_stamp"),
@@ -197,7 +204,7 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& library) {
     throw;
   } catch (const std::exception& fault) {
     throw PluginError(str(path.string(), ": not the manifest of '", library.filename().string(),
-                          "': ", fault.what(), "; rebuild the plug-in"));
+                          "': ", without_tag(fault.what()), "; rebuild the plug-in"));
   }
 }
 
@@ -213,12 +220,13 @@ void write_manifest(const Manifest& manifest, const std::filesystem::path& path)
                    }()}};
   std::filesystem::path partial = path;
   partial += ".part";
+  errno = 0;
   std::error_code failed;
   {
     std::ofstream file(partial);
     file << json.dump(2) << '\n';
     file.close();
-    if (!file) failed = std::make_error_code(std::errc::io_error);
+    if (!file) failed = std::error_code(errno != 0 ? errno : EIO, std::generic_category());
   }
   if (!failed) std::filesystem::rename(partial, path, failed);
   if (!failed) return;

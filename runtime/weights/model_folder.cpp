@@ -57,7 +57,7 @@ std::string family(const fs::path& model) {
     if (value.is_array()) parts.push_back(key);
   const auto name = index.find("_class_name");
   const bool named = name != index.end() && name->is_string();
-  return str("a ", named ? name->get<std::string>() : "model", " with ",
+  return str("a ", named ? str("'", name->get<std::string>(), "'") : "model", " with ",
              parts.empty() ? "no parts" : listed(parts));
 }
 

@@ -144,7 +144,7 @@ inline std::vector<NodeDescriptor> stages() {
                   {"schedule", port::kSchedule},
                   {"index", port::kInt},
                   {"positive", port::kCondition},
-                  {"negative", port::kCondition}},
+                  {"negative", port::kCondition, "", true}},
        .outputs = {{"denoised", port::kLatent}},
        .params = {{.name = "guidance", .fallback = 5.0, .help = ""}},
        .slots = {{"config", ""}, {"unet", "", true}}},

@@ -361,5 +361,8 @@ TEST_CASE("resources are checkpoints whose source is a model") {
 TEST_CASE("what a faulty input feeds is not reported as well") {
   CHECK(faults_of(R"({"emulsion": 1, "outputs": {},
     "inputs": {"a": {"type": "itn"}, "b": {"type": "int", "min": 3, "default": 2}},
-    "nodes": {"s": {"type": "source", "params": {"seed": "$a", "width": "$b"}}}})") == "x");
+    "nodes": {"s": {"type": "source", "params": {"seed": "$a", "width": "$b"}}}})") ==
+        "g.json: /inputs/a/type: input 'a': unknown type: expected one of model, text, int, float, "
+        "bool, choice, image, latent, file, got 'itn'; did you mean 'int'?\n"
+        "g.json: /inputs/b/default: input 'b': expected at least 3, got 2");
 }

@@ -9,9 +9,13 @@ using namespace emulsion;
 
 namespace {
 
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 GraphSpec shipped(const std::string& name) {
-  std::ifstream file("../graphs/" + name);
-  return parse_graph(std::string(std::istreambuf_iterator<char>(file), {}), name);
+  return parse_graph(text_of("../graphs/" + name), name);
 }
 
 }  // namespace
@@ -38,4 +42,12 @@ TEST_CASE("text to image is valid, and its default size is the model's") {
   CHECK_FALSE(graph.nodes[5].params.has("width"));
   CHECK(graph.components.size() == 5);
   CHECK(graph.components[0].source == "tiny-sd21");
+}
+
+TEST_CASE("the example of the documentation is valid") {
+  const std::string page = text_of("../docs/graph_format.md");
+  const std::size_t start = page.find("```json\n") + 8;
+  const Graph graph = fakes::graph_of(page.substr(start, page.find("```", start) - start));
+  CHECK(graph.nodes.size() == 7);
+  CHECK(graph.loops.size() == 1);
 }

@@ -192,9 +192,7 @@ TEST_CASE("a damaged manifest, or one of another library or build, is refused un
         str(place, "it is of 'bad.so'; rebuild the plug-in"));
   CHECK(refusal(with("\"holding\": \"float\"", "\"holding\": \"wool\"")) ==
         str(place, "'wool' is not known; rebuild the plug-in"));
-  CHECK(refusal("{}") == str(place,
-                             "[json.exception.out_of_range.403] key 'abi_stamp' not found; "
-                             "rebuild the plug-in"));
+  CHECK(refusal("{}") == str(place, "key 'abi_stamp' not found; rebuild the plug-in"));
   CHECK(refusal(good.substr(0, 100)).starts_with(place));
   CHECK(refusal(with("\"major\": 1", "\"major\": 2")) ==
         "copied_plugins/good.so: plug-in API: expected 1.0, got 2.0; rebuild the plug-in for this "

@@ -81,12 +81,13 @@ TEST_CASE("a model of another family is said with its parts when one is missing"
                     "vae": ["diffusers", "AutoencoderKL"]})");
   const std::string folder = scratch.folder().string();
   CHECK(fault_of(folder) == "fine");
-  CHECK_THROWS_WITH_AS(open_component(folder, "unet"),
-                       str("model '", folder,
-                           "': no part 'unet': got a FluxPipeline with 'transformer', 'vae'; give "
-                           "a model that has it, or fetch the folder again")
-                           .c_str(),
-                       WeightError);
+  CHECK_THROWS_WITH_AS(
+      open_component(folder, "unet"),
+      str("model '", folder,
+          "': no part 'unet': got a 'FluxPipeline' with 'transformer', 'vae'; give "
+          "a model that has it, or fetch the folder again")
+          .c_str(),
+      WeightError);
 }
 
 TEST_CASE("a missing part of a folder without an index is said with what is in it") {
