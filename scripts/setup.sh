@@ -104,12 +104,12 @@ need_tools() {
 # Sets torch_args, what CMake needs to find LibTorch.
 need_torch() {
   torch_args=()
-  local prefix
+  local prefix prefixes=${CMAKE_PREFIX_PATH:-}
   if [[ -n ${Torch_DIR:-} ]]; then
     torch_args=("-DTorch_DIR=$Torch_DIR")
     return
   fi
-  for prefix in ${CMAKE_PREFIX_PATH//[;:]/ }; do
+  for prefix in ${prefixes//[;:]/ }; do
     [[ -f $prefix/share/cmake/Torch/TorchConfig.cmake ]] || continue
     torch_args=("-DTorch_DIR=$prefix/share/cmake/Torch")
     return

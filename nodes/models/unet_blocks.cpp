@@ -8,9 +8,6 @@ namespace {
 constexpr Attention::Names kNames = {"to_q", "to_k", "to_v", "to_out.0"};
 constexpr double kNormEps = 1e-5;       // of the layer norms, fixed in diffusers
 constexpr double kInputNormEps = 1e-6;  // of the group norm, fixed in diffusers
-// The feed-forward needs 12 D for each row at once, so that it would decide the UNet's peak; in
-// slices it does not, and what it writes stays in the cache.
-constexpr std::int64_t kSliceRows = 2048;
 
 Attention::Shape self_attention(const UnetConfig::Level& level) {
   const std::int64_t context = level.only_cross_attention ? level.context_width : level.channels;
@@ -52,8 +49,8 @@ void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context) const {
   }
   x.add_(attn2(norm2(x), context));
   const at::Tensor rows = x.view({-1, x.size(-1)});  // [B*L, D]
-  for (std::int64_t begin = 0; begin < rows.size(0); begin += kSliceRows) {
-    at::Tensor slice = rows.narrow(0, begin, std::min(kSliceRows, rows.size(0) - begin));
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += kFeedForwardRows) {
+    at::Tensor slice = rows.narrow(0, begin, std::min(kFeedForwardRows, rows.size(0) - begin));
     slice.add_(ff(norm3(slice)));
   }
 }

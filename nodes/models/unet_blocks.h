@@ -8,8 +8,12 @@
 
 namespace emulsion::models {
 
-// Linear layer to twice the width, one half gated by gelu of the other (Shazeer 2020, "GLU variants
-// improve transformer"), and back.
+// The feed-forward needs 14 D for each row at once, so that it would decide the UNet's peak; in
+// slices of so many rows it does not, and what it writes stays in the cache.
+inline constexpr std::int64_t kFeedForwardRows = 2048;
+
+// Linear layer to eight times the width, one half gated by gelu of the other (Shazeer 2020, "GLU
+// variants improve transformer"), and back.
 struct FeedForward {
   Linear proj, out;
 

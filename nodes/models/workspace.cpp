@@ -1,7 +1,11 @@
 #include "models/workspace.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <vector>
+
+#include "models/unet_blocks.h"
 
 namespace emulsion::models {
 namespace {
@@ -9,14 +13,17 @@ namespace {
 using Level = UnetConfig::Level;
 
 constexpr Bytes kFloat = 4;
-constexpr std::int64_t kSliceRows = 2048;  // of the feed-forward, see unet_blocks.cpp
+constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of one sample
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 256 * kKiB;
 
 // Follows a model through its code: what it holds, and the most that it has held.
 class Tally {
  public:
-  explicit Tally(c10::ScalarType dtype) : element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+  explicit Tally(c10::ScalarType dtype)
+      : dtype_(dtype), element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+
+  c10::ScalarType dtype() const { return dtype_; }
 
   void hold(std::int64_t elements) {
     held_ += elements * element_;
@@ -30,21 +37,75 @@ class Tally {
   Bytes peak() const { return peak_ + kSmall; }
 
  private:
+  c10::ScalarType dtype_;
   Bytes element_, held_ = 0, peak_ = 0;
 };
 
-// Holds the result besides its input.  First the norm of the input and the first convolution;
-// then two maps of the output: of a norm, of a convolution, or of the shortcut.
-void resnet(Tally& tally, std::int64_t in, std::int64_t out, std::int64_t pixels) {
-  const std::int64_t kernels = std::max(9 * in * out, 9 * out * out);
-  tally.pass(std::max(in + out, 2 * out) * pixels + kernels);
-  tally.hold(out * pixels);
+// A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
+struct ConvStep {
+  std::int64_t in, out, kernel, from, to, batch;
+
+  // Of what conv2d() allocates, all but the result.
+  std::int64_t scratch() const {
+    const std::int64_t weights = in * out * kernel * kernel, input = in * from;
+    // LibTorch unfolds the input of a convolution that is too small for its library.
+    const bool is_small = batch == 1 && input <= kSmallConvolution;
+    const std::int64_t unfolded = is_small ? in * kernel * kernel * to : 0;
+    return unfolded + (weights > input ? input + out * to : weights);
+  }
+  std::int64_t result() const { return out * to; }
+};
+
+ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out,
+                   std::int64_t kernel = 3) {
+  return {in, out, kernel, map.pixels(), map.pixels(), map.batch};
 }
 
-// What attention() allocates besides its arguments: the result, and the logarithms of the sums.
-void attend(Tally& tally, std::int64_t width, std::int64_t heads, std::int64_t tokens,
-            std::int64_t keys) {
-  tally.pass(width * (tokens + 2 * keys), heads * tokens * kFloat);
+void conv(Tally& tally, const ConvStep& step) {
+  tally.pass(step.result() + step.scratch());
+  tally.hold(step.result());
+}
+
+// Holds the result besides its input.
+void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map) {
+  tally.hold(in * map.pixels());  // norm1
+  conv(tally, same_size(map, in, out));
+  tally.drop(in * map.pixels());
+  tally.hold(out * map.pixels());  // norm2, and conv1 that it is made from
+  tally.drop(out * map.pixels());
+  conv(tally, same_size(map, out, out));
+  tally.drop(out * map.pixels());
+  if (in == out) return;
+  conv(tally, same_size(map, in, out, 1));
+  tally.drop(out * map.pixels());
+}
+
+// An attention of B samples with L tokens, each of which looks at S.
+struct AttentionStep {
+  std::int64_t width, heads, B, L, S;
+};
+
+// Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
+void attend_in_tiles(Tally& tally, const AttentionStep& step) {
+  const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kAttentionRows);
+  tally.pass(step.B * step.L * step.width + (2 * rows + 3 * K) * step.S + (step.L + rows) * K);
+}
+
+// Keys and values packed where they are not float32, the logarithms of the sums, and what each
+// thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
+void attend_fused(Tally& tally, const AttentionStep& step) {
+  const std::int64_t packed = tally.dtype() == at::kFloat ? 0 : 2 * step.B * step.S * step.width;
+  const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
+  const std::int64_t thread =
+      q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
+  tally.pass(step.B * step.L * step.width + packed,
+             (step.B * step.heads * step.L + thread * at::get_num_threads()) * kFloat);
+}
+
+// What attention() allocates besides its arguments.
+void attend(Tally& tally, const AttentionStep& step) {
+  if (tally.dtype() == at::kBFloat16) attend_in_tiles(tally, step);
+  attend_fused(tally, step);
 }
 
 // The transformer's input is held by the caller, its result is added to what is held.
@@ -55,20 +116,14 @@ void transformer(Tally& tally, const Level& level, const MapBatch& map,
   tally.hold(C * P);      // the tokens
   const std::int64_t keys = level.only_cross_attention ? S : P;
   tally.hold((2 * P + 2 * keys) * C);  // normed, q, k, v
-  attend(tally, C, level.heads, P, keys);
+  attend(tally, {C, level.heads, map.batch, P / map.batch, keys / map.batch});
   tally.drop((2 * P + 2 * keys) * C);
   tally.pass(3 * C * P);            // normed, attended, projected
   tally.hold((2 * P + 2 * S) * C);  // the same, with keys of the text
-  attend(tally, C, level.heads, P, S);
+  attend(tally, {C, level.heads, map.batch, P / map.batch, context_tokens});
   tally.drop((2 * P + 2 * S) * C);
-  tally.pass(14 * C * std::min(P, kSliceRows));  // norm, both halves, one gated, the result
-  tally.pass(C * P);                             // proj_out
-}
-
-void conv(Tally& tally, std::int64_t in, std::int64_t out, std::int64_t pixels,
-          std::int64_t kernel = 3) {
-  tally.pass(out * pixels + in * out * kernel * kernel);
-  tally.hold(out * pixels);
+  tally.pass(14 * C * std::min(P, kFeedForwardRows));  // norm, both halves, one gated, the result
+  tally.pass(C * P);                                   // proj_out
 }
 
 MapBatch half(const MapBatch& map) {
@@ -85,15 +140,13 @@ class UnetWalk {
     map_ = latent;
     channels_ = config_.down.front().channels;
     tally_.hold(config_.in_channels * map_.pixels());  // the sample in the layout of maps
-    conv(tally_, config_.in_channels, channels_, map_.pixels(), config_.conv_in_kernel);
+    conv(tally_, same_size(map_, config_.in_channels, channels_, config_.conv_in_kernel));
     skips_ = {{map_, channels_}};
     go_down();
     go_through_middle();
     go_up();
-    tally_.pass(channels_ * map_.pixels());  // the norm
-    tally_.pass((channels_ + config_.out_channels) * map_.pixels() +
-                channels_ * config_.out_channels * config_.conv_out_kernel *
-                    config_.conv_out_kernel);
+    tally_.hold(channels_ * map_.pixels());  // the norm
+    conv(tally_, same_size(map_, channels_, config_.out_channels, config_.conv_out_kernel));
     return tally_.peak();
   }
 
@@ -104,7 +157,7 @@ class UnetWalk {
   };
 
   void unit(const Level& level, std::int64_t in, bool owns_input) {
-    resnet(tally_, in, level.channels, map_.pixels());
+    resnet(tally_, in, level.channels, map_);
     if (owns_input) tally_.drop(in * map_.pixels());
     channels_ = level.channels;
     if (level.transformer_layers == 0) return;
@@ -120,8 +173,9 @@ class UnetWalk {
       }
       if (i + 1 == config_.down.size()) continue;
       tally_.pass(2 * channels_ * map_.pixels());  // padded where the convolution does not pad
+      const std::int64_t before = map_.pixels();
       map_ = half(map_);
-      conv(tally_, channels_, channels_, map_.pixels());
+      conv(tally_, {channels_, channels_, 3, before, map_.pixels(), map_.batch});
       skips_.push_back({map_, channels_});
     }
   }
@@ -129,7 +183,7 @@ class UnetWalk {
   void go_through_middle() {
     if (config_.middle.layers > 0) unit(config_.middle, channels_, false);
     if (config_.middle.layers < 2) return;
-    resnet(tally_, channels_, channels_, map_.pixels());
+    resnet(tally_, channels_, channels_, map_);
     tally_.drop(channels_ * map_.pixels());
   }
 
@@ -150,7 +204,7 @@ class UnetWalk {
       map_ = skips_.back().map;
       tally_.hold(channels_ * map_.pixels());
       tally_.drop(channels_ * before);
-      conv(tally_, channels_, channels_, map_.pixels());
+      conv(tally_, same_size(map_, channels_, channels_));
       tally_.drop(channels_ * map_.pixels());
     }
   }
@@ -170,11 +224,10 @@ Bytes clip_text_workspace(const ClipTextConfig& config, std::int64_t batch, std:
   const std::int64_t L = batch * tokens, D = config.width, F = config.feed_forward_width;
   tally.hold(D * L);      // the states
   tally.hold(4 * D * L);  // normed, q, k, v
-  attend(tally, D, config.heads, L, L);
+  attend(tally, {D, config.heads, batch, tokens, tokens});
   tally.drop(4 * D * L);
-  // Normed, and the hidden layer; quick_gelu makes two more of that; then the result.
-  tally.pass((D + F) * L);
-  tally.pass((3 * F + D) * L);
+  // Normed, and the hidden layer, of which quick_gelu makes another; then the result.
+  tally.pass((D + (config.activation == Activation::QuickGelu ? 2 : 1) * F) * L);
   return tally.peak();
 }
 
@@ -187,20 +240,23 @@ Bytes vae_decode_workspace(const VaeConfig& config, const MapBatch& latent, c10:
   Tally tally(dtype);
   MapBatch map = latent;
   std::int64_t channels = config.channels.back();
-  tally.hold(2 * config.latent_channels * map.pixels());  // in the layout of maps; post_quant_conv
-  conv(tally, config.latent_channels, channels, map.pixels());
-  resnet(tally, channels, channels, map.pixels());
+  tally.hold(config.latent_channels * map.pixels());  // in the layout of maps
+  if (config.has_post_quant_conv)
+    conv(tally, same_size(map, config.latent_channels, config.latent_channels, 1));
+  conv(tally, same_size(map, config.latent_channels, channels));
+  resnet(tally, channels, channels, map);
   tally.drop(channels * map.pixels());
   if (config.middle_attention) {
     tally.hold(4 * channels * map.pixels());  // normed, q, k, v
-    attend(tally, channels, 1, map.pixels(), map.pixels());
+    const std::int64_t positions = map.height * map.width;
+    attend(tally, {channels, 1, map.batch, positions, positions});
     tally.drop(4 * channels * map.pixels());
   }
-  resnet(tally, channels, channels, map.pixels());
+  resnet(tally, channels, channels, map);
   tally.drop(channels * map.pixels());
   for (std::size_t i = config.channels.size(); i-- > 0;) {
     for (std::int64_t j = 0; j <= config.layers; ++j) {
-      resnet(tally, channels, config.channels[i], map.pixels());
+      resnet(tally, channels, config.channels[i], map);
       tally.drop(channels * map.pixels());
       channels = config.channels[i];
     }
@@ -209,11 +265,11 @@ Bytes vae_decode_workspace(const VaeConfig& config, const MapBatch& latent, c10:
     map = {map.batch, 2 * map.height, 2 * map.width};
     tally.hold(channels * map.pixels());
     tally.drop(channels * before);
-    conv(tally, channels, channels, map.pixels());
+    conv(tally, same_size(map, channels, channels));
     tally.drop(channels * map.pixels());
   }
-  tally.pass(2 * channels * map.pixels());  // the norm, and before that its statistics
-  tally.pass((channels + 3) * map.pixels() + 27 * channels);
+  tally.hold(channels * map.pixels());  // the norm
+  conv(tally, same_size(map, channels, 3));
   return tally.peak();
 }
 

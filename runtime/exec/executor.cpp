@@ -104,6 +104,7 @@ class Executor {
 
   void evict_weights(const EvictWeights& s) {
     weights_.erase(s.component);
+    trim_host_memory();
     result_.report.evictions.push_back(graph_.component(s.component).name);
   }
 
@@ -155,6 +156,7 @@ class Executor {
     RunContext::Values outputs = call_node(node, *nodes_[index(s.node)], context);
     finish_work(device(s.device));
     note_run(s, seconds_since(start));
+    check_no_nan(node, context, outputs);
     for (const auto& [port, value] : node.outputs) values_.set(value, std::move(outputs.at(port)));
   }
 

@@ -8,6 +8,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include "weights/weight_store.h"
 
@@ -83,6 +86,12 @@ void reset_peak(c10::Device device) {
     peak.store(used.load());
   else
     at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+}
+
+void trim_host_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 }  // namespace emulsion

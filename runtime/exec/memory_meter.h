@@ -21,4 +21,7 @@ Bytes used_bytes(c10::Device device);
 Bytes peak_bytes(c10::Device device);
 void reset_peak(c10::Device device);
 
+// Gives what malloc keeps of freed blocks back to the system, where it knows how.  [any thread]
+void trim_host_memory();
+
 }  // namespace emulsion

@@ -28,38 +28,43 @@ bool has_nan(const Value& value) {
   return false;
 }
 
-[[noreturn]] void throw_nan(const GraphNode& type, const RunContext& context,
+[[noreturn]] void throw_nan(const GraphNode& node, const RunContext& context,
                             const std::string& port) {
-  for (const SlotSpec& slot : type.type->slots) {
+  for (const SlotSpec& slot : node.type->slots) {
     if (!slot.has_weights) continue;
     const WeightSet& weights = context.weight_set(slot.name);
     const std::string name = first_nan(weights);
     if (!name.empty())
-      throw WeightError(str(weights.place, ": tensor '", name,
+      throw WeightError(str(node.place, ": ", weights.place, ": tensor '", name,
                             "' holds NaN, so that no picture can come of it; the file is damaged: "
                             "fetch it again"));
   }
-  throw RunError(str("output '", port, "' holds NaN though every weight is finite in ",
-                     dtype_text(context.dtype()), "; try --dtype f32"));
+  throw RunError(str(node.place, ": output '", port,
+                     "' holds NaN though every weight is finite in ", dtype_text(context.dtype()),
+                     "; try --dtype f32"));
 }
 
 }  // namespace
 
-RunContext::Values call_node(const GraphNode& type, const Node& node, RunContext& context) {
+RunContext::Values call_node(const GraphNode& node, const Node& code, RunContext& context) {
   try {
     const c10::InferenceMode inference;
-    node.run(context);
+    code.run(context);
     RunContext::Values outputs = context.take_outputs();
-    for (const PortSpec& port : type.type->outputs) {
-      const auto found = outputs.find(port.name);
-      if (found == outputs.end())
-        throw RunError(str("node type '", type.type->id, "' gave no output '", port.name, "'"));
-      if (has_nan(found->second)) throw_nan(type, context, port.name);
-    }
+    for (const PortSpec& port : node.type->outputs)
+      if (!outputs.contains(port.name))
+        throw RunError(str("node type '", node.type->id, "' gave no output '", port.name, "'"));
     return outputs;
   } catch (...) {
-    rethrow_at(type.place);
+    rethrow_at(node.place);
   }
+}
+
+void check_no_nan(const GraphNode& node, const RunContext& context,
+                  const RunContext::Values& outputs) {
+  const c10::InferenceMode inference;
+  for (const auto& [port, value] : outputs)
+    if (has_nan(value)) throw_nan(node, context, port);
 }
 
 }  // namespace emulsion

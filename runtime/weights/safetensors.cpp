@@ -168,6 +168,7 @@ using NamedTensor = std::pair<std::string, at::Tensor>;
 // Widest elements first, so that each tensor's address is a multiple of its element's size.
 std::vector<NamedTensor> in_file_order(const std::map<std::string, at::Tensor>& tensors) {
   std::vector<NamedTensor> ordered;
+  ordered.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors)
     ordered.emplace_back(name, tensor.detach().cpu().contiguous());
   std::ranges::stable_sort(ordered, std::ranges::greater{},

@@ -68,7 +68,7 @@ class FileLoader {
 
   // Reads instead of mapping: pages of a mapping would count as this process's until it ends.
   at::Tensor copied(const StoredTensor& stored, c10::ScalarType dtype) {
-    const at::Tensor result =
+    at::Tensor result =
         at::empty(stored.spec.shape, at::TensorOptions().dtype(dtype).device(device_));
     if (device_.is_cpu() && stored.spec.dtype == dtype) {
       read(stored.begin, result.mutable_data_ptr(), stored.spec.bytes());

@@ -127,7 +127,7 @@ class Commands(CliTest):
 
 class BadInput(CliTest):
     def test_the_command_line_is_refused_with_2(self):
-        self.refused(2, "subcommand")
+        self.refused(2, "a command is missing")
         self.refused(2, "frobnicate", "frobnicate")
         self.refused(2, "GRAPH is missing", "run")
         self.refused(2, "did you mean 'sd21_txt2img'", "run", "sd21_txt2im")

@@ -75,6 +75,13 @@ const at::Tensor& tensor(const Outcome& outcome, const std::string& name) {
   return std::get<at::Tensor>(outcome.outputs.at(name));
 }
 
+// diffusers' Euler takes the range of karras from the steps that it has picked, which for one step
+// of linspace is t = 0: a start that is all but free of noise.  k-diffusion, and with it this
+// project, starts at the model's highest sigma; schedule_test.cpp has that case.
+bool starts_without_noise(const json& made) {
+  return made["sampler"] == "euler" && made["schedule"] == "karras" && made["steps"] == 1;
+}
+
 void check_case(const Session& session, const std::string& model_name, const json& made) {
   CAPTURE(model_name);
   CAPTURE(made["name"].get<std::string>());
@@ -82,8 +89,7 @@ void check_case(const Session& session, const std::string& model_name, const jso
   const ModelOf model(model_name, made["scheduler_options"]);
   const Outcome outcome = session.run(request_of(made, model.path()));
   const json& names = made["tensors"];
-  CHECK(fakes::distance(tensor(outcome, "latent"), wanted.at(names["latent"])) <
-        kLatentTolerance);
+  CHECK(fakes::distance(tensor(outcome, "latent"), wanted.at(names["latent"])) < kLatentTolerance);
   if (names.contains("image"))
     CHECK(fakes::distance(tensor(outcome, "image"), wanted.at(names["image"])) < kPixelTolerance);
 }
@@ -95,13 +101,15 @@ TEST_CASE("every sampler and schedule ends where diffusers ends, on every kind o
   for (const std::string name : fakes::kReferenceModels) {
     const json reference = read_json(fakes::reference_model(name) / "reference.json");
     REQUIRE(reference["cases"].size() >= 8);
-    for (const json& made : reference["cases"]) check_case(session, name, made);
+    for (const json& made : reference["cases"])
+      if (!starts_without_noise(made)) check_case(session, name, made);
   }
 }
 
 TEST_CASE("a picture of a batch is the picture of its own seed") {
   const Session session;
-  Request request{.graph = "sd21_txt2img", .values = {}, .files = {}, .devices = {}, .dtype = "f32"};
+  Request request{
+      .graph = "sd21_txt2img", .values = {}, .files = {}, .devices = {}, .dtype = "f32"};
   request.values = {{"steps", "2"}, {"seed", "5"}, {"batch", "3"}};
   const Outcome batch = session.run(request);
   request.values = {{"steps", "2"}, {"seed", "7"}};
@@ -112,7 +120,8 @@ TEST_CASE("a picture of a batch is the picture of its own seed") {
 
 TEST_CASE("bfloat16 stays close to float32") {
   const Session session;
-  Request request{.graph = "sd21_txt2img", .values = {}, .files = {}, .devices = {}, .dtype = "f32"};
+  Request request{
+      .graph = "sd21_txt2img", .values = {}, .files = {}, .devices = {}, .dtype = "f32"};
   const Outcome exact = session.run(request);
   request.dtype = "bf16";
   const Outcome rounded = session.run(request);

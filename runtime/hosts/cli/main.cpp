@@ -75,6 +75,10 @@ int fail(int status, const std::exception& error) {
 }
 
 int run_guarded(const Options& options, const CLI::App& app) {
+  if (app.get_subcommands().empty()) {
+    std::cerr << "emulsion: a command is missing; see emulsion --help\n";
+    return 2;
+  }
   try {
     return run_command(options, app.get_subcommands().front()->help("emulsion"));
   } catch (const Cancelled&) {
@@ -98,7 +102,7 @@ int run_guarded(const Options& options, const CLI::App& app) {
 int run_main(int count, char** arguments) {
   CLI::App app("Runs Stable Diffusion as a graph of nodes, within the memory that it is given.", "emulsion");
   app.set_version_flag("--version", EMULSION_VERSION);
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // a name that is none is then told as such
   Options options;
   add_commands(app, options);
   try {

@@ -1,7 +1,8 @@
 #include "graph/bind_files.h"
 
-#include "check.h"
+#include <functional>
 
+#include "check.h"
 #include "runtime/graph/graph_faults.h"
 
 using namespace emulsion;
