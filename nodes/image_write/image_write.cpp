@@ -83,7 +83,8 @@ std::string one_line(std::string text) {
 std::vector<unsigned char> encoded(const at::Tensor& pixels, const Format& format, TypeDesc type,
                                    bool linear) {
   OIIO::ImageSpec spec(static_cast<int>(pixels.size(1)), static_cast<int>(pixels.size(0)), 3, type);
-  spec.attribute("oiio:ColorSpace", linear ? "Linear" : "sRGB");
+  // A TIFF would get an Exif directory for it, which OpenImageIO cannot make in memory.
+  if (format.name != "tiff") spec.attribute("oiio:ColorSpace", linear ? "Linear" : "sRGB");
   spec.attribute("Software", "Emulsion");
   if (format.name == "jpeg") spec.attribute("Compression", "jpeg:95");
   if (format.name == "webp") spec.attribute("Compression", "webp:95");

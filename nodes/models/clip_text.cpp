@@ -29,8 +29,10 @@ ClipTextLayer::ClipTextLayer(const WeightView& w, const ClipTextConfig& config)
       activation(config.activation) {}
 
 void ClipTextLayer::apply_(at::Tensor& x) const {
-  const at::Tensor normed = layer_norm1(x);
-  x.add_(self_attn(normed, normed, Mask::Causal));
+  {
+    const at::Tensor normed = layer_norm1(x);
+    x.add_(self_attn(normed, normed, Mask::Causal));
+  }
   at::Tensor hidden = fc1(layer_norm2(x));  // [B, L, F]
   activate_(hidden, activation);
   x.add_(fc2(hidden));

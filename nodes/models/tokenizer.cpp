@@ -98,21 +98,23 @@ Tokenizer::Tokenizer(const Component& component) {
 }
 
 void Tokenizer::read_merges(const TokenizerFiles& files) {
-  merges_.reserve(files.merges.size());
+  merges_.reserve(static_cast<std::size_t>(std::ranges::count(files.merges, '\n')));
   std::string joined;
-  for (std::size_t rank = 0; rank < files.merges.size(); ++rank) {
-    const auto& [left, right] = files.merges[rank];
-    joined.assign(left).append(right);
-    const auto find = [&](const std::string& token) {
-      const auto found = files.vocabulary.find(token);
-      if (found == files.vocabulary.end())
-        throw WeightError(str(place_, ": merge '", left, " ", right, "' needs the token '", token,
-                              "', which is not in the vocabulary; fetch the files again"));
-      return found->second;
-    };
-    const std::int64_t left_id = find(left), right_id = find(right);
-    merges_.insert_or_assign(pair_key(left_id, right_id), Merge{rank, find(joined)});
-  }
+  std::size_t rank = 0;
+  for_each_merge(
+      files.merges_place, files.merges, [&](std::string_view left, std::string_view right) {
+        const auto find = [&](std::string_view token) {
+          const auto found = files.vocabulary.find(token);
+          if (found == files.vocabulary.end())
+            throw WeightError(str(files.merges_place, ": merge '", left, " ", right,
+                                  "' needs the token '", token,
+                                  "', which is not in the vocabulary; fetch the files again"));
+          return found->second;
+        };
+        joined.assign(left).append(right);
+        const std::int64_t left_id = find(left), right_id = find(right);
+        merges_.insert_or_assign(pair_key(left_id, right_id), Merge{rank++, find(joined)});
+      });
 }
 
 Tokenizer::Match Tokenizer::find_added(std::string_view text, std::size_t from,

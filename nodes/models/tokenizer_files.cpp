@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -20,7 +19,6 @@ using nlohmann::json;
 namespace {
 
 constexpr std::int64_t kUsualLength = 77, kLongestLength = 1 << 16;
-constexpr std::int64_t kIds = std::int64_t{1} << 32;
 
 std::string contents_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -55,71 +53,6 @@ bool flag(const json& object, const char* key, bool fallback) {
   return value.is_boolean() ? value.get<bool>() : fallback;
 }
 
-[[noreturn]] void refuse_merge(const std::string& place, std::size_t line, const std::string& got) {
-  throw WeightError(str(place, ": merge ", line, " is '", got.substr(0, 60),
-                        "': expected two tokens; fetch the file again"));
-}
-
-Vocabulary vocabulary_in(const std::string& place, const json& entries) {
-  if (!entries.is_object() || entries.empty())
-    throw WeightError(str(place,
-                          ": no vocabulary: expected an object of token: id; "
-                          "fetch the file again"));
-  Vocabulary vocabulary;
-  vocabulary.reserve(entries.size());
-  std::unordered_map<std::int64_t, const std::string*> token_of;
-  token_of.reserve(entries.size());
-  for (const auto& [token, id] : entries.items()) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= kIds)
-      throw WeightError(str(place, ": token '", token, "' has the id ", id.dump().substr(0, 40),
-                            ": expected a whole number; fetch the file again"));
-    const auto entry = vocabulary.emplace(token, id.get<std::int64_t>()).first;
-    const auto [other, is_new] = token_of.emplace(entry->second, &entry->first);
-    if (!is_new)
-      throw WeightError(str(place, ": tokens '", std::min(*other->second, token), "' and '",
-                            std::max(*other->second, token), "' have one id, ", entry->second,
-                            ": expected an id for each; fetch the file again"));
-  }
-  return vocabulary;
-}
-
-std::pair<std::string, std::string> split_merge(const std::string& place, std::size_t number,
-                                                const std::string& merge) {
-  const std::size_t space = merge.find(' ');
-  if (space == 0 || space == std::string::npos || space + 1 == merge.size() ||
-      merge.find(' ', space + 1) != std::string::npos)
-    refuse_merge(place, number, merge);
-  return {merge.substr(0, space), merge.substr(space + 1)};
-}
-
-// "a b" on each line, after a line "#version: …" that may be absent.
-void read_merges_text(const std::string& place, const std::string& text, TokenizerFiles& files) {
-  for (std::size_t at = 0, number = 1; at < text.size(); ++number) {
-    std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::size_t next = end + 1;
-    if (end > at && text[end - 1] == '\r') --end;
-    const std::string line = text.substr(at, end - at);
-    at = next;
-    if (line.empty() || (number == 1 && line.starts_with("#version"))) continue;
-    files.merges.push_back(split_merge(place, number, line));
-  }
-}
-
-// "a b" or ["a", "b"] for each.
-void read_merges_json(const std::string& place, const json& merges, TokenizerFiles& files) {
-  if (!merges.is_array())
-    throw WeightError(str(place, ": no 'merges': expected a list; fetch the file again"));
-  for (std::size_t i = 0; i < merges.size(); ++i) {
-    const json& merge = merges[i];
-    if (merge.is_string())
-      files.merges.push_back(split_merge(place, i + 1, merge.get<std::string>()));
-    else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string())
-      files.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
-    else
-      refuse_merge(place, i + 1, merge.dump());
-  }
-}
-
 // A special token as a config writes it: its text alone, or an object.
 struct Declared {
   std::string content;
@@ -146,7 +79,8 @@ std::map<std::int64_t, Declared> listed_tokens(const Component& component, const
       if (const auto entry = declared(token)) listed[std::atoll(id.c_str())] = *entry;
     return listed;
   }
-  for (const auto& [token, id] : file_of(component, "added_tokens.json").items())
+  const json added = file_of(component, "added_tokens.json");
+  for (const auto& [token, id] : added.items())
     if (id.is_number_integer()) listed[id.get<std::int64_t>()] = Declared{token, true, false};
   for (const json& token : member(tokenizer, "added_tokens")) {
     const json& id = member(token, "id");
@@ -227,20 +161,20 @@ TokenizerFiles read_tokenizer_files(const Component& component) {
       component.config.empty() ? json::object() : object_in(component.place, component.config);
   const json tokenizer = file_of(component, "tokenizer.json");
   if (!tokenizer.empty()) {
-    const std::string place = component.files.at("tokenizer.json").string();
+    files.merges_place = component.files.at("tokenizer.json").string();
     const json& model = member(tokenizer, "model");
-    files.vocabulary = vocabulary_in(place, member(model, "vocab"));
-    read_merges_json(place, member(model, "merges"), files);
+    files.vocabulary = read_vocabulary(files.merges_place, member(model, "vocab"));
+    files.merges = merge_lines(files.merges_place, member(model, "merges"));
   } else {
     for (const char* name : {"vocab.json", "merges.txt"})
       if (!component.files.contains(name))
         throw WeightError(str(component.place, ": '", name,
-                              "' is missing: expected vocab.json and "
-                              "merges.txt, or tokenizer.json"));
-    const std::string merges = component.files.at("merges.txt").string();
-    files.vocabulary =
-        vocabulary_in(component.files.at("vocab.json").string(), file_of(component, "vocab.json"));
-    read_merges_text(merges, contents_of(merges), files);
+                              "' is missing: expected vocab.json and merges.txt, or "
+                              "tokenizer.json"));
+    const std::filesystem::path& vocabulary = component.files.at("vocab.json");
+    files.vocabulary = parse_vocabulary(vocabulary.string(), contents_of(vocabulary));
+    files.merges_place = component.files.at("merges.txt").string();
+    files.merges = contents_of(files.merges_place);
   }
   const auto listed = listed_tokens(component, config, tokenizer);
   const json map = config.contains("added_tokens_decoder")

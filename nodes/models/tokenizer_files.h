@@ -2,22 +2,12 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "emulsion/weights.h"
+#include "models/tokenizer_vocab.h"
 
 namespace emulsion::models {
-
-struct TextHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view text) const {
-    return std::hash<std::string_view>{}(text);
-  }
-};
-using Vocabulary = std::unordered_map<std::string, std::int64_t, TextHash, std::equal_to<>>;
 
 // A token that is found in the text before words are split.
 struct AddedToken {
@@ -30,7 +20,8 @@ struct AddedToken {
 struct TokenizerFiles {
   std::string place;
   Vocabulary vocabulary;
-  std::vector<std::pair<std::string, std::string>> merges;  // the first is merged first
+  std::string merges;        // "a b", a line each; the first is merged first
+  std::string merges_place;  // the file, for messages
   std::vector<AddedToken> added;
   std::string bos, eos, unknown, pad;
   std::int64_t max_length = 77;

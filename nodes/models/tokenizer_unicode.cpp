@@ -8,48 +8,16 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "models/tokenizer_unicode_tables.h"
 
 namespace emulsion::models {
 
 namespace {
 
-struct Range {
-  char32_t first, last;
-};
-
-// Letters and numbers of Unicode 15.1 and 16, which transformers' tokenizer knows and the utf8proc
-// of a stable distribution (Unicode 15.0) does not.
-constexpr std::array kNewLetters{
-    Range{0x1C89, 0x1C8A},   Range{0xA7CB, 0xA7CD},   Range{0xA7DA, 0xA7DC},
-    Range{0x105C0, 0x105F3}, Range{0x10D4A, 0x10D65}, Range{0x10D6F, 0x10D85},
-    Range{0x10EC2, 0x10EC4}, Range{0x11380, 0x11389}, Range{0x1138B, 0x1138B},
-    Range{0x1138E, 0x1138E}, Range{0x11390, 0x113B5}, Range{0x113B7, 0x113B7},
-    Range{0x113D1, 0x113D1}, Range{0x113D3, 0x113D3}, Range{0x11BC0, 0x11BE0},
-    Range{0x13460, 0x143FA}, Range{0x16100, 0x1611D}, Range{0x16D40, 0x16D6C},
-    Range{0x18CFF, 0x18CFF}, Range{0x1E5D0, 0x1E5ED}, Range{0x1E5F0, 0x1E5F0},
-    Range{0x2EBF0, 0x2EE5D}};
-constexpr std::array kNewNumbers{Range{0x10D40, 0x10D49}, Range{0x116D0, 0x116E3},
-                                 Range{0x11BF0, 0x11BF9}, Range{0x16130, 0x16139},
-                                 Range{0x16D70, 0x16D79}, Range{0x1CCF0, 0x1CCF9},
-                                 Range{0x1E5F1, 0x1E5FA}};
-
-// Capital letters of Unicode 16 and 17, and how far away their small ones are.
-struct Lowering {
-  Range capitals;
-  std::int32_t distance;
-};
-constexpr std::array kNewCapitals{
-    Lowering{{0x1C89, 0x1C89}, 1},    Lowering{{0xA7CB, 0xA7CB}, -42343},
-    Lowering{{0xA7CC, 0xA7CC}, 1},    Lowering{{0xA7CE, 0xA7CE}, 1},
-    Lowering{{0xA7D2, 0xA7D2}, 1},    Lowering{{0xA7D4, 0xA7D4}, 1},
-    Lowering{{0xA7DA, 0xA7DA}, 1},    Lowering{{0xA7DC, 0xA7DC}, -42561},
-    Lowering{{0x10D50, 0x10D65}, 32}, Lowering{{0x16EA0, 0x16EB8}, 27},
-};
-
 template <class Ranges>
 bool contains(const Ranges& ranges, char32_t code) {
-  return std::ranges::any_of(ranges,
-                             [code](const Range& r) { return code >= r.first && code <= r.last; });
+  return std::ranges::any_of(
+      ranges, [code](const CodeRange& r) { return code >= r.first && code <= r.last; });
 }
 
 bool is_white_space(char32_t code) {
@@ -71,19 +39,35 @@ void append(std::string& text, char32_t code) {
   text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(size));
 }
 
-std::vector<utf8proc_int32_t> composed(std::string_view text) {
+using Codes = std::vector<utf8proc_int32_t>;
+
+void append_composed(std::string_view text, Codes& result) {
   constexpr auto kFormC = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
   const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
   const auto size = static_cast<utf8proc_ssize_t>(text.size());
   const utf8proc_ssize_t room = utf8proc_decompose(bytes, size, nullptr, 0, kFormC);
-  std::vector<utf8proc_int32_t> codes(
-      static_cast<std::size_t>(std::max<utf8proc_ssize_t>(room, 0)));
+  Codes codes(static_cast<std::size_t>(std::max<utf8proc_ssize_t>(room, 0)));
   const utf8proc_ssize_t count = utf8proc_decompose(bytes, size, codes.data(), room, kFormC);
   if (room < 0 || count < 0)
     throw GraphError(str("the text cannot be normalised: ", utf8proc_errmsg(std::min(room, count)),
                          "; shorten it"));
-  codes.resize(static_cast<std::size_t>(utf8proc_normalize_utf32(codes.data(), count, kFormC)));
-  return codes;
+  const utf8proc_ssize_t left = utf8proc_normalize_utf32(codes.data(), count, kFormC);
+  result.insert(result.end(), codes.begin(), codes.begin() + left);
+}
+
+Codes composed(std::string_view text) {
+  Codes result;
+  std::size_t begin = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t before = at;
+    const char32_t code = next_code(text, at);
+    if (code < kYoungMarks.front().first || !contains(kYoungMarks, code)) continue;
+    append_composed(text.substr(begin, before - begin), result);
+    result.push_back(static_cast<utf8proc_int32_t>(code));
+    begin = at;
+  }
+  append_composed(text.substr(begin), result);
+  return result;
 }
 
 }  // namespace

@@ -150,6 +150,13 @@ TEST_CASE("special_tokens_map.json and added_tokens_decoder are heard") {
   CHECK(Tokenizer(folder.component()).encode("a<cat>b") == Ids{3, 13, 4});
 }
 
+TEST_CASE("tokens of added_tokens.json are found in any case") {
+  Folder folder("added");
+  folder.file("vocab.json", kVocab).file("merges.txt", kMerges);
+  folder.file("added_tokens.json", R"({"<Cat>": 13, "<dog>": 14})");
+  CHECK(Tokenizer(folder.component()).encode("a<CAT>b<dog>") == Ids{3, 13, 4, 14});
+}
+
 TEST_CASE("bytes that the vocabulary lacks are unknown tokens") {
   Folder folder("unknown");
   folder.file("vocab.json", kVocab).file("merges.txt", kMerges);
@@ -175,14 +182,21 @@ TEST_CASE("damaged tokenizer files are refused with one line") {
         "DIR/vocab.json: tokens 'a' and 'b' have one id, 0: expected an id for each; "
         "fetch the file again");
   CHECK(Folder("id").file("vocab.json", R"({"a":-1})").file("merges.txt", "").error() ==
-        "DIR/vocab.json: token 'a' has the id -1: expected a whole number; fetch the file again");
+        "DIR/vocab.json: token 'a' has the id -1: expected a whole number below 1048576; "
+        "fetch the file again");
+  CHECK(Folder("nested").file("vocab.json", R"({"a":{"b":0}})").file("merges.txt", "").error() ==
+        "DIR/vocab.json: token 'a' has the id an object: expected a whole number below 1048576; "
+        "fetch the file again");
+  CHECK(Folder("half").file("vocab.json", R"({"a":0.5})").file("merges.txt", "").error() ==
+        "DIR/vocab.json: token 'a' has the id 0.5: expected a whole number below 1048576; "
+        "fetch the file again");
   CHECK(Folder("three").file("vocab.json", kVocab).file("merges.txt", "a b c\n").error() ==
         "DIR/merges.txt: merge 1 is 'a b c': expected two tokens; fetch the file again");
   CHECK(Folder("foreign").file("vocab.json", kVocab).file("merges.txt", "a z\n").error() ==
-        "model/tokenizer: merge 'a z' needs the token 'z', which is not in the vocabulary; "
+        "DIR/merges.txt: merge 'a z' needs the token 'z', which is not in the vocabulary; "
         "fetch the files again");
   CHECK(Folder("joined").file("vocab.json", kVocab).file("merges.txt", "b b\n").error() ==
-        "model/tokenizer: merge 'b b' needs the token 'bb', which is not in the vocabulary; "
+        "DIR/merges.txt: merge 'b b' needs the token 'bb', which is not in the vocabulary; "
         "fetch the files again");
 }
 
@@ -212,8 +226,9 @@ TEST_CASE("a word of a million letters is done in a moment") {
 
 TEST_CASE("text is composed, its white space collapsed, and lower-cased letter by letter") {
   CHECK(normalized("A\u0301  \t\n\u3000B") == "\u00e1 b");
-  CHECK(normalized("\u0130\u03a3") == "i\u0307\u03c3");  // no final sigma
-  CHECK(normalized("\ua7cb") == "\u0264");               // of Unicode 16
+  CHECK(normalized("\u0130\u03a3") == "i\u0307\u03c3");   // no final sigma
+  CHECK(normalized("e\u1ac1\u0323") == "e\u1ac1\u0323");  // a mark of Unicode 14 stays first
+  CHECK(normalized("\ua7cb") == "\u0264");                // of Unicode 16
   CHECK(char_class(U'\u01c5') == CharClass::Letter);
   CHECK(char_class(U'\u00bd') == CharClass::Number);
   CHECK(char_class(U'\u2028') == CharClass::Space);
