@@ -51,9 +51,9 @@ struct ConvStep {
     // LibTorch unfolds the input of a convolution that is too small for its library.
     const bool is_small = batch == 1 && input <= kSmallConvolution;
     const std::int64_t unfolded = is_small ? in * kernel * kernel * to : 0;
-    // The weights in the library's order, and besides them the map turned around and back, or the
-    // weights with channels last.
-    return unfolded + weights + (weights > input ? input + out * to : weights);
+    // The weights in the library's order; besides, the weights with channels last, or the map
+    // turned around and back and both of these in the library's order.
+    return unfolded + weights + (weights > input ? 2 * (input + out * to) : weights);
   }
   std::int64_t result() const { return out * to; }
 };

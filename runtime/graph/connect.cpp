@@ -50,6 +50,7 @@ void connect_node(Draft& draft, const NodeSpec& spec, NodeId id, std::optional<L
 void connect_count(Draft& draft, const LoopSpec& spec, Loop& loop) {
   const Asker asker{.path = spec.count.path, .who = str("loop '", spec.name, "', count")};
   const auto count = operand_at(draft, spec.count.term, port::kInt, asker);
+  loop.count = Param(std::int64_t{0});  // waits for nothing where it is faulty
   if (!count) return;
   loop.count = *count;
   const auto* constant = std::get_if<Param>(&*count);

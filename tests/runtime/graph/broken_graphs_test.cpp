@@ -366,3 +366,11 @@ TEST_CASE("what a faulty input feeds is not reported as well") {
         "bool, choice, image, latent, file, got 'itn'; did you mean 'int'?\n"
         "g.json: /inputs/b/default: input 'b': expected at least 3, got 2");
 }
+
+TEST_CASE("a loop whose count comes from an unknown node is not taken for a cycle") {
+  const std::string faults = faults_of(R"({"emulsion": 1, "nodes": {
+      "n": {"type": "countre"},
+      "l": {"loop": {"count": "n.number", "carry": {}, "nodes": {"s": {"type": "source"}}}}}})");
+  CHECK(faults.find("unknown node type") != std::string::npos);
+  CHECK(faults.find("cycle") == std::string::npos);
+}
