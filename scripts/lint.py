@@ -43,11 +43,11 @@ def check_lines(path: Path, text: str) -> Iterator[str]:
 
 
 def check_named_pages(path: Path, text: str, root: Path) -> Iterator[str]:
-    """A page that is named must be in the tree."""
+    """A page that is named must be in the tree, seen from the file's folder or one above it."""
     for number, line in enumerate(text.split("\n"), 1):
         for found in MARKDOWN_NAME.finditer(line):
             name = found[1]
-            if not any((base / name).exists() for base in (root, root / path.parent)):
+            if not any((root / base / name).exists() for base in path.parents):
                 yield f"{path}:{number}: expected '{name}' to be in the tree, got nothing there"
 
 

@@ -2,6 +2,7 @@
 
 #include "emulsion/str.h"
 #include "models/configs_read.h"
+#include "models/schedule.h"
 
 namespace emulsion::models {
 
@@ -52,7 +53,7 @@ VaeConfig read_vae_config(const Component& component) {
 }
 
 Prediction read_prediction(const Component& scheduler) {
-  const ConfigJson json(scheduler);
+  const ConfigJson json = scheduler_config(scheduler);
   const std::string key = "prediction_type";
   expect_text(json, key, {"epsilon", "v_prediction", "sample"});
   const std::string value = json.text(key, "epsilon");

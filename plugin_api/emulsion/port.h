@@ -44,7 +44,8 @@ inline constexpr PortType kCondition{"condition", Holding::Bundle, "{hidden [1, 
 // the cumulative product of alphas (Karras et al. 2022, "Elucidating the Design Space", table 1).
 inline constexpr PortType kSchedule{
     "schedule", Holding::Bundle,
-    "{sigmas [n+1] float64, timesteps [n] float64, initial_scale [1] float64}", Home::Host};
+    "{sigmas [n+1], targets [n] (optional), timesteps [n], initial_scale [1]}, float64",
+    Home::Host};
 inline constexpr PortType kLatent{"latent", Holding::Tensor, "[B, 4, H/8, W/8], float32"};
 inline constexpr PortType kHistory{"history", Holding::Bundle, "what a multistep sampler keeps"};
 inline constexpr PortType kImage{"image", Holding::Tensor, "[B, 3, H, W], float32, 0..1, sRGB"};

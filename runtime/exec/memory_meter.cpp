@@ -11,6 +11,11 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+
+#include <cstdlib>
+#endif
 
 #include "weights/weight_store.h"
 
@@ -30,6 +35,22 @@ void count(Bytes bytes) {
   }
 }
 
+#if defined(__linux__)
+// Maps of a picture come and go by the hundred MiB, and each time the system has to find and clear
+// their pages: in pages of 2 MiB that takes a fraction of the time.
+constexpr std::size_t kHugePage = 2 << 20;
+
+void* allocate_block(std::size_t bytes) {
+  if (bytes < 2 * kHugePage) return c10::alloc_cpu(bytes);
+  void* block = nullptr;
+  if (posix_memalign(&block, kHugePage, bytes) != 0) return c10::alloc_cpu(bytes);
+  madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  return block;
+}
+#else
+void* allocate_block(std::size_t bytes) { return c10::alloc_cpu(bytes); }
+#endif
+
 void free_block(void* data) {
   if (data == nullptr) return;
   void* block = static_cast<std::byte*>(data) - kFront;
@@ -44,7 +65,7 @@ class MeteredAllocator final : public c10::Allocator {
   c10::DataPtr allocate(std::size_t bytes) override {
     const c10::Device cpu(c10::DeviceType::CPU);
     if (bytes == 0) return {nullptr, nullptr, &free_block, cpu};
-    void* block = c10::alloc_cpu(bytes + kFront);
+    void* block = allocate_block(bytes + kFront);
     std::memcpy(block, &bytes, sizeof(bytes));
     count(static_cast<Bytes>(bytes));
     void* data = static_cast<std::byte*>(block) + kFront;
