@@ -66,8 +66,15 @@ class Commands(CliTest):
 
     def test_outputs_go_where_out_says_and_a_batch_is_numbered(self):
         done = self.emulsion(
-            "run", "sd21_txt2img", "--set", "batch=2", "--out", "image=a.exr",
-            "--out", "latent=b.safetensors", *QUICK,
+            "run",
+            "sd21_txt2img",
+            "--set",
+            "batch=2",
+            "--out",
+            "image=a.exr",
+            "--out",
+            "latent=b.safetensors",
+            *QUICK,
         )
         self.assertEqual(done.returncode, 0, done.stderr)
         names = sorted(path.name for path in self.folder.iterdir())
@@ -80,8 +87,17 @@ class Commands(CliTest):
     def test_the_report_has_every_key_of_the_contract(self):
         self.emulsion("run", "sd21_txt2img", "--report", "r.json", *QUICK)
         report = json.loads((self.folder / "r.json").read_text())
-        keys = {"graph", "seconds", "devices", "steps", "transfers", "evictions",
-                "denoise_seconds_per_step", "load_seconds", "versions"}
+        keys = {
+            "graph",
+            "seconds",
+            "devices",
+            "steps",
+            "transfers",
+            "evictions",
+            "denoise_seconds_per_step",
+            "load_seconds",
+            "versions",
+        }
         self.assertLessEqual(keys, report.keys())
         device = report["devices"][0]
         self.assertEqual(device["name"], "cpu")
@@ -94,8 +110,21 @@ class Commands(CliTest):
 
     def test_a_graph_tells_its_inputs_and_outputs(self):
         help_text = self.emulsion("run", "sd21_txt2img", "--help").stdout
-        for name in ("model", "prompt", "negative_prompt", "width", "height", "steps", "guidance",
-                     "seed", "sampler", "schedule", "batch", "image", "latent"):
+        for name in (
+            "model",
+            "prompt",
+            "negative_prompt",
+            "width",
+            "height",
+            "steps",
+            "guidance",
+            "seed",
+            "sampler",
+            "schedule",
+            "batch",
+            "image",
+            "latent",
+        ):
             self.assertRegex(help_text, rf"(?m)^  {name} ")
 
     def test_plan_check_graph_and_nodes_print_and_run_nothing(self):
@@ -118,8 +147,17 @@ class Commands(CliTest):
 
     def test_a_logical_device_draws_what_the_cpu_draws(self):
         for name, device in (("a", "cpu"), ("b", "logical:b=1GiB")):
-            done = self.emulsion("run", "sd21_txt2img", "--device", device, "--dtype", "f32",
-                                 "--out", f"latent={name}.safetensors", *QUICK)
+            done = self.emulsion(
+                "run",
+                "sd21_txt2img",
+                "--device",
+                device,
+                "--dtype",
+                "f32",
+                "--out",
+                f"latent={name}.safetensors",
+                *QUICK,
+            )
             self.assertEqual(done.returncode, 0, done.stderr)
         a, b = ((self.folder / f"{name}.safetensors").read_bytes() for name in "ab")
         self.assertEqual(a, b)
@@ -132,8 +170,9 @@ class BadInput(CliTest):
         self.refused(2, "GRAPH is missing", "run")
         self.refused(2, "did you mean 'sd21_txt2img'", "run", "sd21_txt2im")
         self.refused(2, "expected NAME=VALUE", "run", "sd21_txt2img", "--set", "steps")
-        self.refused(2, "given twice", "run", "sd21_txt2img", "--set", "steps=1",
-                     "--set", "steps=2")
+        self.refused(
+            2, "given twice", "run", "sd21_txt2img", "--set", "steps=1", "--set", "steps=2"
+        )
         self.refused(2, "did you mean 'steps'", "run", "sd21_txt2img", "--set", "stpes=1")
         self.refused(2, "did you mean 'image'", "run", "sd21_txt2img", "--out", "imge=a.png")
         self.refused(2, "--device gpu", "run", "sd21_txt2img", "--device", "gpu")
@@ -141,11 +180,18 @@ class BadInput(CliTest):
         self.refused(2, "no node type", "nodes", "unet_stp")
 
     def test_values_out_of_range_are_refused_with_2(self):
-        for text, value in (("steps", "steps=0"), ("steps", "steps=2.5"), ("width", "width=0"),
-                            ("width", "width=100"), ("height", "height=-8"),
-                            ("sampler", "sampler=elur"), ("guidance", "guidance=lots"),
-                            ("guidance", "guidance=nan"), ("seed", "seed=-1"),
-                            ("batch", "batch=0")):
+        for text, value in (
+            ("steps", "steps=0"),
+            ("steps", "steps=2.5"),
+            ("width", "width=0"),
+            ("width", "width=100"),
+            ("height", "height=-8"),
+            ("sampler", "sampler=elur"),
+            ("guidance", "guidance=lots"),
+            ("guidance", "guidance=nan"),
+            ("seed", "seed=-1"),
+            ("batch", "batch=0"),
+        ):
             self.refused(2, text, "run", "sd21_txt2img", "--set", value)
 
     def test_a_prompt_of_invalid_utf8_is_refused(self):
@@ -155,21 +201,32 @@ class BadInput(CliTest):
         self.assertIn(b"UTF-8", done.stderr)
 
     def test_a_graph_that_is_none_is_refused_with_2(self):
-        (self.folder / "bad.json").write_text("{\n  \"emulsion\": 1,\n  nodes\n}")
+        (self.folder / "bad.json").write_text('{\n  "emulsion": 1,\n  nodes\n}')
         self.refused(2, "bad.json", "run", "bad.json")
         (self.folder / "new.json").write_text('{"emulsion": 99}')
         self.refused(2, "99", "check", "new.json")
 
     def test_a_size_that_cannot_fit_is_refused_with_4_before_anything_is_loaded(self):
-        line = self.refused(4, "does not fit", "run", "sd21_txt2img", "--set", "width=8192",
-                            "--set", "height=8192", "--device", "cpu=1GiB")
+        line = self.refused(
+            4,
+            "does not fit",
+            "run",
+            "sd21_txt2img",
+            "--set",
+            "width=8192",
+            "--set",
+            "height=8192",
+            "--device",
+            "cpu=1GiB",
+        )
         self.assertIn("the smallest budget", line)
         self.refused(4, "does not fit", "plan", "sd21_txt2img", "--device", "cpu=1MiB")
 
     def test_an_output_folder_that_is_not_there_is_refused_before_the_run(self):
         start = time.monotonic()
-        done = self.emulsion("run", "sd21_txt2img", "--out", "image=no/a.png", "--set",
-                             "steps=1000", "--quiet")
+        done = self.emulsion(
+            "run", "sd21_txt2img", "--out", "image=no/a.png", "--set", "steps=1000", "--quiet"
+        )
         self.assertIn(done.returncode, (1, 2), done.stderr)
         self.assertIn("'no'", done.stderr)
         self.assertLess(time.monotonic() - start, 20)
@@ -181,8 +238,9 @@ class BadInput(CliTest):
             resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 
         for name in ("image=a.png", "image=a.exr", "latent=a.safetensors"):
-            self.refused(1, "a.", "run", "sd21_txt2img", "--out", name, *QUICK,
-                         preexec_fn=small_files)
+            self.refused(
+                1, "a.", "run", "sd21_txt2img", "--out", name, *QUICK, preexec_fn=small_files
+            )
             self.assertEqual(list(self.folder.iterdir()), [])
 
 
@@ -233,8 +291,13 @@ class BadModels(CliTest):
         model = self.model()
         path = self.weights(model)
         data = path.read_bytes()
-        for damaged in (b"", data[:4], data[:1000], data[:-1000],
-                        struct.pack("<Q", 1 << 40) + data[8:]):
+        for damaged in (
+            b"",
+            data[:4],
+            data[:1000],
+            data[:-1000],
+            struct.pack("<Q", 1 << 40) + data[8:],
+        ):
             path.write_bytes(damaged)
             self.refused_model("diffusion_pytorch_model.safetensors", model)
 
@@ -278,10 +341,22 @@ class BadModels(CliTest):
 
 class Cancel(CliTest):
     def interrupted(self, number, seconds):
-        command = [str(EMULSION), "run", "sd21_txt2img", "--set", "steps=1000", "--out",
-                   "image=a.png", "--out", "latent=a.safetensors", "--report", "r.json"]
-        process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
+        command = [
+            str(EMULSION),
+            "run",
+            "sd21_txt2img",
+            "--set",
+            "steps=1000",
+            "--out",
+            "image=a.png",
+            "--out",
+            "latent=a.safetensors",
+            "--report",
+            "r.json",
+        ]
+        process = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         time.sleep(seconds)
         start = time.monotonic()
         process.send_signal(number)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks every shipped graph against graphs/graph.schema.json, and that the schema refuses broken ones.
+"""Checks the shipped graphs against graphs/graph.schema.json, and that it refuses broken ones.
 
 Needs the package jsonschema. Prints a line per fault and exits with 1 when there is one.
 """
@@ -90,7 +90,9 @@ def main():
     for path in shipped:
         document = json.loads(path.read_text(encoding="utf-8"))
         for error in validator.iter_errors(document):
-            faults.append(f"{path.name}: /{'/'.join(map(str, error.absolute_path))}: {error.message}")
+            faults.append(
+                f"{path.name}: /{'/'.join(map(str, error.absolute_path))}: {error.message}"
+            )
     faults += [f"the schema refuses a good graph: {e.message}" for e in validator.iter_errors(BASE)]
     for what, path, value in BREAKS:
         if validator.is_valid(broken(path, value)):

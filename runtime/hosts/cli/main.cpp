@@ -100,7 +100,8 @@ int run_guarded(const Options& options, const CLI::App& app) {
 }  // namespace
 
 int run_main(int count, char** arguments) {
-  CLI::App app("Runs Stable Diffusion as a graph of nodes, within the memory that it is given.", "emulsion");
+  CLI::App app("Runs Stable Diffusion as a graph of nodes, within the memory that it is given.",
+               "emulsion");
   app.set_version_flag("--version", EMULSION_VERSION);
   app.require_subcommand(0, 1);  // a name that is none is then told as such
   Options options;
