@@ -35,7 +35,7 @@ void attend_in_tiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 
 at::Tensor tiled_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            std::int64_t heads) {
-  const at::Tensor y = at::empty_like(q);  // [B, L, D]
+  at::Tensor y = at::empty_like(q);  // [B, L, D]
   const at::Tensor q_heads = split_heads(q, heads), k_heads = split_heads(k, heads),
                    v_heads = split_heads(v, heads), y_heads = split_heads(y, heads);
   const double scale = 1 / std::sqrt(static_cast<double>(q_heads.size(-1)));

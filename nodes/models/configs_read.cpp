@@ -63,7 +63,7 @@ Activation read_activation(const ConfigJson& json, const std::string& key,
 std::vector<std::int64_t> read_channels(const ConfigJson& json, const NormConfig& norm,
                                         const std::vector<std::int64_t>& fallback) {
   const std::string key = "block_out_channels";
-  const std::vector<std::int64_t> channels = json.has(key) ? json.wholes(key) : fallback;
+  std::vector<std::int64_t> channels = json.has(key) ? json.wholes(key) : fallback;
   if (channels.empty() || channels.size() > kMaxLevels)
     json.refuse(key, str("expected 1 to ", kMaxLevels, " levels"));
   for (const std::int64_t level : channels)

@@ -147,8 +147,8 @@ double final_sigma(const ConfigJson& config, const NoiseTable& table, Sampler sa
 // Equation 12 of Song et al. 2021 as diffusers' DDIM takes it: from t to t - T / n, rounded down.
 std::vector<double> ddim_targets(const NoiseTable& table, const std::vector<double>& timesteps,
                                  double last) {
-  const auto stride =
-      static_cast<double>(table.steps() / static_cast<std::int64_t>(timesteps.size()));
+  const std::int64_t whole = table.steps() / static_cast<std::int64_t>(timesteps.size());
+  const auto stride = static_cast<double>(whole);
   std::vector<double> targets;
   for (const double t : timesteps) targets.push_back(t >= stride ? table.sigma(t - stride) : last);
   return targets;
@@ -211,6 +211,11 @@ Schedule make_schedule(const ConfigJson& config, Sampler sampler, std::string_vi
   const bool unscaled = sampler == Sampler::Euler && spacing.kind != "leading";
   result.initial_scale = unscaled ? first : std::sqrt(first * first + 1);
   return result;
+}
+
+Bytes schedule_workspace(const ConfigJson& config) {
+  constexpr Bytes kTables = 8;
+  return kTables * 4 * config.whole("num_train_timesteps", 1000);
 }
 
 }  // namespace emulsion::models

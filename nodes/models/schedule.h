@@ -43,4 +43,8 @@ struct Schedule {
 Schedule make_schedule(const ConfigJson& config, Sampler sampler, std::string_view schedule,
                        std::int64_t steps);
 
+// Upper bound for the temporaries of make_schedule(), in bytes: the tables of the training steps
+// are float32 tensors, of which zero terminal SNR has the most at once, seven.  [any thread]
+Bytes schedule_workspace(const ConfigJson& config);
+
 }  // namespace emulsion::models

@@ -43,7 +43,8 @@ class SamplerStep final : public Node {
     const auto sampler = models::choose_sampler(config, sampler_).sampler;
     BundleSpec history;
     if (models::keeps_history(sampler)) history.emplace("denoised", kept);
-    return {.outputs = {{"latent", kept}, {"history", std::move(history)}}};
+    constexpr Bytes kScalars = 64;  // of the formulas; LibTorch makes tensors of them
+    return {.outputs = {{"latent", kept}, {"history", std::move(history)}}, .workspace = kScalars};
   }
 
   void run(RunContext& context) const override {

@@ -29,7 +29,8 @@ class Scheduler final : public Node {
                                                 {"timesteps", doubles(steps_)},
                                                 {"targets", doubles(steps_)},
                                                 {"initial_scale", doubles(1)}}},
-                        {"iterations", steps_}}};
+                        {"iterations", steps_}},
+            .workspace = models::schedule_workspace(config)};
   }
 
   void run(RunContext& context) const override {

@@ -64,7 +64,8 @@ at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) con
 }
 
 void WeightView::ignore(const std::vector<std::string>& suffixes) const {
-  for (const auto& [name, weight] : set_->weights) {
+  for (const auto& entry : set_->weights) {
+    const std::string& name = entry.first;
     if (!name.starts_with(prefix_)) continue;
     const auto ends = [&](const std::string& suffix) { return name.ends_with(suffix); };
     if (std::ranges::any_of(suffixes, ends)) account_->used.insert(name);

@@ -10,6 +10,7 @@
 #include "graph/bind_files.h"
 #include "graph/dot.h"
 #include "graph/graph_spec.h"
+#include "graph/limits.h"
 #include "graph/validate.h"
 #include "plan/execution_plan.h"
 #include "plugins/plugin_registry.h"
@@ -23,24 +24,6 @@ GraphSpec read_spec(const std::string& graph) {
   return parse_graph(read_text_file(file), file.filename().string());
 }
 
-std::string limits_text(const GraphInput& input) {
-  std::string text;
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  if (!input.choices.empty()) {
-    std::string choices = "one of";
-    for (const std::string& choice : input.choices) choices += " " + choice;
-    add(choices);
-  }
-  if (input.min && input.max)
-    add(str(*input.min, "..", *input.max));
-  else if (input.min)
-    add(str("at least ", *input.min));
-  else if (input.max)
-    add(str("at most ", *input.max));
-  if (input.multiple_of > 1) add(str("a multiple of ", input.multiple_of));
-  return text;
-}
-
 SettableInput settable(const GraphInput& input) {
   SettableInput shown{.name = input.name,
                       .type = std::string(to_text(input.type)),
@@ -49,7 +32,7 @@ SettableInput settable(const GraphInput& input) {
                       .unit = input.unit,
                       .fallback = {},
                       .has_fallback = input.fallback.has_value(),
-                      .limits = limits_text(input)};
+                      .limits = to_text(limits(input))};
   if (input.fallback) shown.fallback = to_text(*input.fallback);
   return shown;
 }
@@ -154,8 +137,11 @@ Session::~Session() = default;
 
 std::vector<NodeType> Session::node_types() const {
   std::vector<NodeType> types;
-  for (const auto& [id, descriptor] : parts_->registry.catalog())
-    types.push_back({*descriptor, parts_->registry.library_of(id)});
+  for (const auto& [id, descriptor] : parts_->registry.catalog()) {
+    NodeType type{*descriptor, {}, parts_->registry.library_of(id)};
+    for (const ParamSpec& param : descriptor->params) type.limits.push_back(to_text(limits(param)));
+    types.push_back(std::move(type));
+  }
   return types;
 }
 

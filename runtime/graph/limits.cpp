@@ -48,6 +48,14 @@ Limits limits(const ParamSpec& spec) {
   return {spec.min, spec.max, spec.multiple_of, spec.choices};
 }
 
+std::string to_text(const Limits& limits) {
+  if (!limits.choices.empty()) return "one of " + joined(limits.choices);
+  std::string text = limits.min || limits.max ? range_text(limits) : "";
+  if (limits.multiple_of > 1)
+    text += str(text.empty() ? "" : ", ", "a multiple of ", limits.multiple_of);
+  return text;
+}
+
 std::string beyond(const Limits& limits, const Param& value) {
   if (const auto* whole = std::get_if<std::int64_t>(&value))
     return number_beyond(limits, value, static_cast<double>(*whole));

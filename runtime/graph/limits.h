@@ -20,6 +20,9 @@ struct Limits {
 Limits limits(const GraphInput& input);
 Limits limits(const ParamSpec& spec);
 
+// For people: "one of auto, euler", "8..8192, a multiple of 8", or empty.  [any thread]
+std::string to_text(const Limits& limits);
+
 // Empty when the value is within, else "expected a multiple of 8 in 8..8192, got 100; nearest are
 // 96 and 104".  [any thread]
 std::string beyond(const Limits& limits, const Param& value);

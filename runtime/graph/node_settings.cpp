@@ -15,7 +15,7 @@ bool may_set(InputType type, const ParamSpec& spec) {
 // The value in the parameter's kind and range; nothing, and a fault, where it is not.
 std::optional<Param> fitting(Draft& draft, const ParamSpec& spec, const Param& value,
                              const Asker& asker) {
-  const std::optional<Param> converted = in_kind(value, spec.fallback.index());
+  std::optional<Param> converted = in_kind(value, spec.fallback.index());
   if (!converted) {
     draft.faults.add(asker.path, asker.who, ": expected ", kind_text(spec.fallback), ", got ",
                      kind_text(value), " ", quote(to_text(value)));

@@ -106,7 +106,8 @@ class Commands(CliTest):
         steps = {step["node"]: step for step in report["steps"]}
         self.assertEqual(steps["denoise.unet"]["iterations"], 2)
         for step in report["steps"]:
-            self.assertLessEqual(step["measured_peak_bytes"], step["estimated_peak_bytes"] + 4096)
+            self.assertGreater(step["measured_peak_bytes"], 0)
+            self.assertLessEqual(step["measured_peak_bytes"], step["estimated_peak_bytes"], step)
 
     def test_a_graph_tells_its_inputs_and_outputs(self):
         help_text = self.emulsion("run", "sd21_txt2img", "--help").stdout

@@ -3,7 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <cmath>
 

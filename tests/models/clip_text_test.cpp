@@ -1,7 +1,7 @@
 #include "models/clip_text.h"
 
 #include <c10/core/InferenceMode.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/reference.h"

@@ -1,6 +1,6 @@
 #include "models/configs.h"
 
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 

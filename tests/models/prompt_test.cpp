@@ -1,6 +1,6 @@
 #include "models/prompt.h"
 
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"

@@ -3,7 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <cmath>
 #include <fstream>

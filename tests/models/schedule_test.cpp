@@ -1,6 +1,6 @@
 #include "models/schedule.h"
 
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <cmath>
 #include <fstream>

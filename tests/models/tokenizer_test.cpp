@@ -1,6 +1,6 @@
 #include "models/tokenizer.h"
 
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <filesystem>
 #include <fstream>

@@ -6,8 +6,8 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/impl/alloc_cpu.h>
-#include <doctest/doctest.h>
 #include <malloc.h>
+#include "check.h"
 
 #include <atomic>
 #include <cstring>

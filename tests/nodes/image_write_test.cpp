@@ -1,7 +1,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
-#include <doctest/doctest.h>
 #include <sys/resource.h>
+#include "check.h"
 
 #include <csignal>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/reference.h"

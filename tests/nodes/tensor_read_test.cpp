@@ -1,4 +1,4 @@
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <filesystem>
 #include <fstream>

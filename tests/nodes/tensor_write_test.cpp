@@ -1,6 +1,6 @@
 #include <ATen/ops/arange.h>
-#include <doctest/doctest.h>
 #include <sys/resource.h>
+#include "check.h"
 
 #include <csignal>
 #include <filesystem>

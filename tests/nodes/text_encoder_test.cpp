@@ -1,6 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ones.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/reference.h"

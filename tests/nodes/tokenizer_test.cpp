@@ -1,4 +1,4 @@
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/run_node.h"

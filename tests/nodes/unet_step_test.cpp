@@ -1,7 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include <cmath>
 

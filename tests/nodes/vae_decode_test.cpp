@@ -1,5 +1,5 @@
 #include <ATen/TensorOperators.h>
-#include <doctest/doctest.h>
+#include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/reference.h"

@@ -17,24 +17,6 @@ std::string in_parentheses(const std::vector<std::string>& parts) {
   return text.empty() ? "" : " " + text + ")";
 }
 
-std::string range_text(const ParamSpec& param) {
-  if (!param.choices.empty()) {
-    std::string text = "one of";
-    for (const std::string& choice : param.choices) text += " " + choice;
-    return text;
-  }
-  std::string text;
-  if (param.min && param.max)
-    text = str(*param.min, "..", *param.max);
-  else if (param.min)
-    text = str("at least ", *param.min);
-  else if (param.max)
-    text = str("at most ", *param.max);
-  if (param.multiple_of > 1)
-    text += str(text.empty() ? "" : ", ", "a multiple of ", param.multiple_of);
-  return text;
-}
-
 std::string fallback_text(const ParamSpec& param) {
   if (param.optional) return "optional";
   const std::string value = to_text(param.fallback);
@@ -100,9 +82,11 @@ std::string node_help(const Session& session, const std::string& id) {
   port_rows(text, "inputs", node.inputs);
   port_rows(text, "outputs", node.outputs);
   if (!node.params.empty()) text << "\nparameters:\n";
-  for (const ParamSpec& param : node.params)
+  for (std::size_t i = 0; i < node.params.size(); ++i) {
+    const ParamSpec& param = node.params[i];
     row(text, param.name, std::string(kind_text(param.fallback)),
-        param.help + in_parentheses({range_text(param), param.unit, fallback_text(param)}));
+        param.help + in_parentheses({type.limits[i], param.unit, fallback_text(param)}));
+  }
   if (!node.slots.empty()) text << "\nmodel parts:\n";
   for (const SlotSpec& slot : node.slots)
     row(text, slot.name, slot.has_weights ? "weights" : "config", slot.help);

@@ -20,7 +20,7 @@ struct SettableInput {
   std::string help, label, unit;
   std::string fallback;  // the value if none is given; empty where there is none
   bool has_fallback = false;
-  std::string limits;  // "1..1000, a multiple of 8", "one of: auto, euler, …"; may be empty
+  std::string limits;  // "8..8192, a multiple of 8", "one of auto, euler"; may be empty
 };
 
 struct GraphDescription {
@@ -62,6 +62,7 @@ struct Outcome {
 
 struct NodeType {
   NodeDescriptor descriptor;
+  std::vector<std::string> limits;  // of the parameters, as SettableInput::limits
   std::filesystem::path library;
 };
 

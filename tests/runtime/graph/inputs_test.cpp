@@ -1,5 +1,7 @@
 #include "graph/inputs.h"
 
+#include "graph/limits.h"
+
 #include "check.h"
 
 #include "emulsion/errors.h"
@@ -88,4 +90,11 @@ TEST_CASE("a text is any UTF-8, and a path is not empty") {
         "input 'prompt': expected text in UTF-8, got other bytes: '���'");
   CHECK(refusal(input("model", InputType::Model), "") == "input 'model': expected a model, got ''");
   CHECK(refusal(input("image", InputType::Image), "") == "input 'image': expected a path, got ''");
+}
+
+TEST_CASE("limits are written for people") {
+  CHECK(to_text(Limits{8, 8192, 8, {}}) == "8..8192, a multiple of 8");
+  CHECK(to_text(Limits{0, {}, 1, {}}) == "at least 0");
+  CHECK(to_text(Limits{{}, {}, 1, {"auto", "euler"}}) == "one of auto, euler");
+  CHECK(to_text(Limits{}).empty());
 }

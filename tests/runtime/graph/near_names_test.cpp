@@ -1,6 +1,6 @@
 #include "graph/near_names.h"
 
-#include <doctest/doctest.h>
+#include "check.h"
 
 using namespace emulsion;
 

@@ -1,5 +1,5 @@
-#include <doctest/doctest.h>
 #include <sys/wait.h>
+#include "check.h"
 
 #include <cstdio>
 #include <cstdlib>
