@@ -20,7 +20,8 @@ ROWS = [
     ("step_seconds", "guided step", "s", 1.0),
     ("decode_seconds", "VAE decode", "s", 1.0),
     ("load_seconds", "load", "s", None),
-    ("first_step_seconds", "start to first step", "s", 0.5),
+    ("ready_seconds", "start until the first step", "s", 0.5),
+    ("first_step_seconds", "start to its end", "s", 0.5),
     ("peak_bytes", "peak memory", "GiB", 0.7),
     ("device_peak_bytes", "peak memory on the device", "GiB", None),
 ]
@@ -80,6 +81,7 @@ def emulsion(options: argparse.Namespace, dtype: str, folder: Path) -> dict:
         "step_seconds": told["denoise_seconds_per_step"],
         "decode_seconds": sum(decode),
         "load_seconds": told["load_seconds"],
+        "ready_seconds": told["ready_seconds"],
         "first_step_seconds": told["first_step_seconds"],
         "peak_bytes": peak,
     }

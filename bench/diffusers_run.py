@@ -62,7 +62,11 @@ def main() -> None:
     pipeline = load(options)
     load_seconds = clock.lap()
 
-    laps, first_end = [], []
+    laps, first_begin, first_end = [], [], []
+
+    def on_unet(*_):
+        if not first_begin:
+            first_begin.append(time.time())
 
     def on_step(_pipeline, _step, _timestep, tensors):
         laps.append(clock.lap())
@@ -70,6 +74,7 @@ def main() -> None:
             first_end.append(time.time())
         return tensors
 
+    pipeline.unet.register_forward_pre_hook(on_unet)
     latent = pipeline(
         options.prompt,
         width=options.size,
@@ -90,6 +95,7 @@ def main() -> None:
         "step_seconds": statistics.median(laps[1:] or laps),
         "decode_seconds": decode_seconds,
         "load_seconds": load_seconds,
+        "ready_seconds": first_begin[0] - float(os.environ["BENCH_START"]),
         "first_step_seconds": first_end[0] - float(os.environ["BENCH_START"]),
         "laps": laps,
     }

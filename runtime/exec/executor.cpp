@@ -193,6 +193,7 @@ class Executor {
     const std::optional<Value> given = values_.read(loop.count);
     const std::int64_t count = given ? std::get<std::int64_t>(*given) : 0;
     std::vector<double> seconds;
+    if (result_.report.ready_seconds == 0) result_.report.ready_seconds = process_seconds();
     progress_ = {.node = {}, .iteration = 0, .iterations = count, .seconds_left = 0};
     for (std::int64_t i = 0; i < count; ++i) {
       const Clock::time_point start = Clock::now();
@@ -208,6 +209,7 @@ class Executor {
     progress_ = {};
     if (seconds.size() >= longest_loop_) {
       longest_loop_ = seconds.size();
+      if (seconds.size() > 1) seconds.erase(seconds.begin());
       result_.report.denoise_seconds_per_step = median(seconds);
     }
   }

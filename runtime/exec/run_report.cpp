@@ -65,6 +65,7 @@ std::string to_json(const RunReport& report) {
       {"evictions", report.evictions},
       {"denoise_seconds_per_step", report.denoise_seconds_per_step},
       {"load_seconds", report.load_seconds},
+      {"ready_seconds", report.ready_seconds},
       {"first_step_seconds", report.first_step_seconds},
       {"versions",
        {{"emulsion", EMULSION_VERSION}, {"torch", TORCH_VERSION}, {"abi", EMULSION_ABI_STAMP}}}};

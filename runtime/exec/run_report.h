@@ -32,9 +32,10 @@ struct RunReport {
   std::vector<Step> steps;
   std::vector<Transfer> transfers;  // loads of weights ("disk" is their source) and moves of values
   std::vector<std::string> evictions;
-  double denoise_seconds_per_step = 0;  // the median of the longest loop's iterations
+  double denoise_seconds_per_step = 0;  // the longest loop's median, its warm-up iteration aside
   double load_seconds = 0;
-  double first_step_seconds = 0;  // from the start of the process to the end of iteration 0
+  // From the start of the process to the first loop, and to the end of its first iteration.
+  double ready_seconds = 0, first_step_seconds = 0;
 };
 
 // The contract of `emulsion run --report`.
