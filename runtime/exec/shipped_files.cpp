@@ -43,7 +43,7 @@ fs::path find_graph(const std::string& graph) {
   if (fs::is_regular_file(graph, none)) return graph;
   const std::string stem = graph.ends_with(".json") ? fs::path(graph).stem().string() : graph;
   for (const fs::path& folder : share_folders("graphs")) {
-    const fs::path file = folder / (stem + ".json");
+    fs::path file = folder / (stem + ".json");
     if (fs::is_regular_file(file, none)) return file;
   }
   throw GraphError(str("graph ", quoted(graph), ": no such file, nor a shipped graph",
