@@ -25,7 +25,7 @@ class Scratch {
 
   // Makes the folders on the way.
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
-    const std::filesystem::path path = folder_ / name;
+    std::filesystem::path path = folder_ / name;
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << bytes;
     return path;

@@ -39,7 +39,7 @@ std::vector<Bits> bits_of(const at::Tensor& tensor) {
 }
 
 at::Tensor tensor_of_bits(c10::ScalarType dtype, const std::vector<std::uint16_t>& bits) {
-  const at::Tensor tensor = at::ones({static_cast<std::int64_t>(bits.size())}, dtype);
+  at::Tensor tensor = at::ones({static_cast<std::int64_t>(bits.size())}, dtype);
   std::memcpy(tensor.mutable_data_ptr(), bits.data(), tensor.nbytes());
   return tensor;
 }
