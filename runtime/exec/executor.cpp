@@ -46,6 +46,7 @@ class Executor {
         options_(options),
         values_(graph.values.size()),
         step_of_node_(graph.nodes.size(), kNoStep) {
+    for (const OpenComponent& open : components) slots_.push_back({open.component, nullptr});
     result_.report.graph = graph.name;
     result_.report.dtype = dtype_text(plan.dtype);
     for (const DevicePlan& device : plan.devices)
@@ -93,7 +94,8 @@ class Executor {
     const std::string& name = graph_.component(s.component).name;
     reset_peak(device(s.device));
     try {
-      weights_[s.component] = load(components_[index(s.component)], device(s.device), plan_.dtype);
+      slots_[index(s.component)].weights =
+          load(components_[index(s.component)], device(s.device), plan_.dtype);
     } catch (...) {
       rethrow_at(str("loading '", name, "'"));
     }
@@ -105,7 +107,7 @@ class Executor {
   }
 
   void evict_weights(const EvictWeights& s) {
-    weights_.erase(s.component);
+    slots_[index(s.component)].weights = nullptr;
     trim_host_memory();
     result_.report.evictions.push_back(graph_.component(s.component).name);
   }
@@ -127,19 +129,6 @@ class Executor {
         values_.release(s.pairs[i].to);
   }
 
-  Site site(const RunNode& s) const {
-    const GraphNode& node = graph_.node(s.node);
-    Site site{.slots = {}, .variant = s.variant, .dtype = plan_.dtype};
-    for (const SlotSpec& spec : node.type->slots) {
-      const ComponentId id = node.slots.at(spec.name);
-      const auto loaded = weights_.find(id);
-      Slot slot{components_[index(id)].component, nullptr};
-      if (spec.has_weights && loaded != weights_.end()) slot.weights = loaded->second;
-      site.slots.emplace(spec.name, std::move(slot));
-    }
-    return site;
-  }
-
   RunHooks hooks(const GraphNode& node) const {
     return {options_.cancelled, [this, &node](const std::string& line) {
               if (options_.warn) options_.warn(str(node.place, ": ", line));
@@ -152,7 +141,8 @@ class Executor {
     RunContext::Values inputs;
     for (const auto& [port, operand] : node.inputs)
       if (auto value = values_.read(operand)) inputs.emplace(port, *std::move(value));
-    RunContext context(site(s), device(s.device), std::move(inputs), hooks(node));
+    RunContext context(site_of(node, slots_, s.variant, plan_.dtype), device(s.device),
+                       std::move(inputs), hooks(node));
     const Clock::time_point start = Clock::now();
     reset_peak(device(s.device));
     RunContext::Values outputs = call_node(node, *nodes_[index(s.node)], context);
@@ -225,7 +215,7 @@ class Executor {
   const std::vector<OpenComponent>& components_;
   const RunOptions& options_;
   ValueTable values_;
-  std::map<ComponentId, std::shared_ptr<const WeightSet>> weights_;
+  std::vector<Slot> slots_;                // by ComponentId, with weights while they are loaded
   std::vector<std::size_t> step_of_node_;  // positions in the report's steps
   RunProgress progress_;
   std::size_t longest_loop_ = 0;
