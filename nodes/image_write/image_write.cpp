@@ -192,6 +192,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .help = "`linear` undoes the sRGB curve; `auto` does so for floating point.",
                    .choices = {"auto", "srgb", "linear"}}},
        .runs_on = Home::Host,
+       .has_effects = true,
        .file_endings = endings(),
        .create = [](const Params& params) { return std::make_unique<ImageWrite>(params); }});
 }

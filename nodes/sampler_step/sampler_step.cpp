@@ -88,6 +88,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .help = "`auto`: the model's own. The same as the scheduler's.",
                    .choices = {"auto", "euler", "ddim", "dpmpp_2m"}}},
        .slots = {{"config", "The model's scheduler."}},
+       .phase = Phase::Denoise,
        .create = [](const Params& params) { return std::make_unique<SamplerStep>(params); }});
 }
 

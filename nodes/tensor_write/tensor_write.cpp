@@ -41,6 +41,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .animatable = false},
                   {"name", std::string("latent"), "The tensor's name in the file."}},
        .runs_on = Home::Host,
+       .has_effects = true,
        .file_endings = {".safetensors"},
        .create = [](const Params& params) { return std::make_unique<TensorWrite>(params); }});
 }

@@ -85,6 +85,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
        .inputs = {{"tokens", port::kTokens, "the prompt, in chunks"}},
        .outputs = {{"condition", port::kCondition, "the states of all chunks in a row"}},
        .slots = {{"encoder", "a text encoder of CLIP's kind", true}},
+       .phase = Phase::Encode,
        .create = [](const Params&) { return std::make_unique<TextEncoder>(); }});
 }
 

@@ -176,6 +176,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
        .slots = {{"unet", "a UNet2DConditionModel", true},
                  {"config", "the scheduler's config, for what the UNet predicts"}},
        .variants = {kBatched, kSequential},
+       .phase = Phase::Denoise,
        .create = [](const Params& params) { return std::make_unique<UnetStep>(params); }});
 }
 

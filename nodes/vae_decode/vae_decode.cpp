@@ -45,6 +45,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .outputs = {{"image", port::kImage}},
                    .slots = {{"vae", "an AutoencoderKL", true}},
                    .variants = {"whole"},
+                   .phase = Phase::Decode,
                    .create = [](const Params&) { return std::make_unique<VaeDecode>(); }});
 }
 

@@ -41,6 +41,9 @@ struct SlotSpec {
   bool has_weights = false;  // the runtime loads them before run()
 };
 
+// Which part of making a picture a node belongs to.  Profiles place nodes by it.
+enum class Phase : std::uint8_t { Other, Encode, Denoise, Decode };
+
 // All that is known of a node without making one.
 struct NodeDescriptor {
   std::string id;       // the folder's name
@@ -48,8 +51,11 @@ struct NodeDescriptor {
   std::vector<PortSpec> inputs = {}, outputs = {};
   std::vector<ParamSpec> params = {};
   std::vector<SlotSpec> slots = {};
-  std::vector<std::string> variants = {"default"};  // fastest first; the first that fits is planned
-  Home runs_on = Home::Device;                      // Host: on the CPU, whatever the devices
+  // Ways to get the same result, fastest first: later ones need less memory.
+  std::vector<std::string> variants = {"default"};
+  Home runs_on = Home::Device;  // Host: on the CPU, whatever the devices
+  Phase phase = Phase::Other;
+  bool has_effects = false;  // writes files or the like: run even if nothing else has changed
   // File endings (".png") of a node that reads or writes files.  A host binds a file to an input
   // or output of a graph by adding the first node whose port and ending match, with its 'path'.
   std::vector<std::string> file_endings = {};

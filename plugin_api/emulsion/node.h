@@ -5,12 +5,14 @@
 
 #include "emulsion/descriptor.h"
 #include "emulsion/run_context.h"
+#include "emulsion/work.h"
 
 namespace emulsion {
 
 struct Forecast {
   std::map<std::string, ValueSpec> outputs;  // every output, exactly as run() will give it
   Bytes workspace = 0;                       // upper bound for temporaries; outputs not counted
+  Work work = {};                            // none: taken as no time at all
 };
 
 // A stage.  Const throughout: a node keeps its parameters, never tensors, and computes the same

@@ -49,12 +49,16 @@ class EMULSION_API ForecastContext {
   const std::string& variant() const { return site_.variant; }
   c10::ScalarType dtype() const { return site_.dtype; }
 
+  // For the runtime: what weights() was asked for, by slot.
+  const std::map<std::string, WeightView, std::less<>>& views() const { return views_; }
+
  private:
   const ValueSpec& at(std::string_view port) const;
   [[noreturn]] static void throw_unknown(std::string_view port);
 
   Site site_;
   Inputs inputs_;
+  mutable std::map<std::string, WeightView, std::less<>> views_;  // made at the first call
 };
 
 // What a host wants to hear of while a node works.  [called on the run thread]

@@ -24,21 +24,43 @@ struct Weight {
   at::Tensor data;  // undefined while only the header has been read
 };
 
+// Brings the tensors that do not stay in memory.  [run thread]
+class WeightStream {
+ public:
+  virtual ~WeightStream() = default;
+  // The tensor `name`, once the block that it belongs to is there; lets go of the block before.
+  virtual at::Tensor fetch(const std::string& name) = 0;
+};
+
 // The tensors of a component.  Filled by the runtime, read-only afterwards.  [any thread]
 struct WeightSet {
   std::string place;
   std::map<std::string, Weight, std::less<>> weights;
+  std::shared_ptr<WeightStream> stream = {};  // null unless some weights come block by block
+  bool header_only = false;                   // no tensor holds data
+};
+
+// The names that a model asked for, in order.
+struct WeightUse {
+  std::vector<std::string> lasting;              // outside of blocks
+  std::vector<std::vector<std::string>> blocks;  // in the order in which blocks were begun
 };
 
 // Names tensors below a dotted scope, and keeps account of what was asked for.  Models are built
 // twice from the same code: in a forecast the tensors are undefined and only names and shapes are
 // checked, in a run they hold data.  Faults are collected; finish() reports all of them at once.
 // Copies and scopes share one account.  [one thread at a time per account]
+//
+// A model that can do with one part of its weights at a time says so with block(), and keeps no
+// handle of a block while it works with another (see Streamed in nodes/models/layers.h).
 class EMULSION_API WeightView {
  public:
   explicit WeightView(std::shared_ptr<const WeightSet> set);
 
   WeightView scope(std::string_view name) const;
+  // The same place; what is taken through the result and its scopes is a block of its own.  Blocks
+  // are used in the order in which the forecast begins them, each by itself.
+  WeightView block() const;
   bool contains(std::string_view name) const;           // does not count as a use
   const TensorSpec* find(std::string_view name) const;  // null when absent
   // The tensor, whose shape must be `shape`; undefined in a forecast, and where it is faulty.
@@ -51,16 +73,19 @@ class EMULSION_API WeightView {
   void finish() const;
   const std::string& place() const { return set_->place; }
   const std::string& prefix() const { return prefix_; }
+  bool header_only() const { return set_->header_only; }
+  const WeightUse& use() const;  // of all views with this account, so far
 
  private:
   struct Account;
   WeightView(std::shared_ptr<const WeightSet> set, std::shared_ptr<Account> account,
-             std::string prefix);
+             std::string prefix, std::size_t block);
   std::string full(std::string_view name) const;
 
   std::shared_ptr<const WeightSet> set_;
   std::shared_ptr<Account> account_;
   std::string prefix_;
+  std::size_t block_ = 0;  // 1 for the first; 0: none
 };
 
 }  // namespace emulsion

@@ -61,7 +61,9 @@ const BundleSpec& ForecastContext::bundle(std::string_view port) const {
   return std::get<BundleSpec>(at(port));
 }
 
-WeightView ForecastContext::weights(std::string_view slot) const { return view_of(site_, slot); }
+WeightView ForecastContext::weights(std::string_view slot) const {
+  return views_.try_emplace(std::string(slot), view_of(site_, slot)).first->second;
+}
 
 const Component& ForecastContext::component(std::string_view slot) const {
   return *entry(site_.slots, "slot", slot).component;

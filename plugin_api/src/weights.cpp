@@ -24,20 +24,31 @@ std::string listed(const std::vector<std::string>& faults) {
 struct WeightView::Account {
   std::set<std::string, std::less<>> used;
   std::vector<std::string> missing, misshapen;
+  WeightUse use;
 };
 
 WeightView::WeightView(std::shared_ptr<const WeightSet> set)
-    : WeightView(std::move(set), std::make_shared<Account>(), "") {}
+    : WeightView(std::move(set), std::make_shared<Account>(), "", 0) {}
 
 WeightView::WeightView(std::shared_ptr<const WeightSet> set, std::shared_ptr<Account> account,
-                       std::string prefix)
-    : set_(std::move(set)), account_(std::move(account)), prefix_(std::move(prefix)) {}
+                       std::string prefix, std::size_t block)
+    : set_(std::move(set)),
+      account_(std::move(account)),
+      prefix_(std::move(prefix)),
+      block_(block) {}
 
 std::string WeightView::full(std::string_view name) const { return str(prefix_, name); }
 
 WeightView WeightView::scope(std::string_view name) const {
-  return {set_, account_, str(prefix_, name, ".")};
+  return {set_, account_, str(prefix_, name, "."), block_};
 }
+
+WeightView WeightView::block() const {
+  account_->use.blocks.emplace_back();
+  return {set_, account_, prefix_, account_->use.blocks.size()};
+}
+
+const WeightUse& WeightView::use() const { return account_->use; }
 
 bool WeightView::contains(std::string_view name) const { return find(name) != nullptr; }
 
@@ -53,14 +64,16 @@ at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) con
     account_->missing.push_back(str("'", key, "' ", shape_text(shape)));
     return {};
   }
-  account_->used.insert(key);
+  if (account_->used.insert(key).second)
+    (block_ == 0 ? account_->use.lasting : account_->use.blocks[block_ - 1]).push_back(key);
   const TensorSpec& spec = found->second.spec;
   if (c10::IntArrayRef(spec.shape) != shape) {
     account_->misshapen.push_back(
         str("'", key, "' expected ", shape_text(shape), ", got ", shape_text(spec.shape)));
     return {};
   }
-  return found->second.data;
+  const at::Tensor& data = found->second.data;
+  return data.defined() || set_->stream == nullptr ? data : set_->stream->fetch(key);
 }
 
 void WeightView::ignore(const std::vector<std::string>& suffixes) const {

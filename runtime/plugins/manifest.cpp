@@ -22,6 +22,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::array<std::string_view, 6> kHoldings{"bool",   "int",    "float",
                                                     "string", "tensor", "bundle"};
 constexpr std::array<std::string_view, 2> kHomes{"device", "host"};
+constexpr std::array<std::string_view, 4> kPhases{"other", "encode", "denoise", "decode"};
 
 // Never freed: descriptors are handed out, and may outlive any static object.
 std::string_view interned(const std::string& text) {
@@ -169,6 +170,8 @@ Json to_json(const NodeDescriptor& node) {
           {"slots", list_of(node.slots)},
           {"variants", node.variants},
           {"runs_on", name_of(node.runs_on, kHomes)},
+          {"phase", name_of(node.phase, kPhases)},
+          {"has_effects", node.has_effects},
           {"file_endings", node.file_endings}};
 }
 
@@ -181,6 +184,8 @@ NodeDescriptor descriptor_of(const Json& json) {
           .slots = specs_of<SlotSpec>(json.at("slots"), slot_of),
           .variants = json.at("variants").get<std::vector<std::string>>(),
           .runs_on = named<Home>(json.at("runs_on"), kHomes),
+          .phase = named<Phase>(json.at("phase"), kPhases),
+          .has_effects = json.at("has_effects"),
           .file_endings = json.at("file_endings").get<std::vector<std::string>>()};
 }
 

@@ -132,7 +132,9 @@ WeightSet headers(const OpenComponent& component, c10::ScalarType dtype) {
 }  // namespace
 
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype) {
-  return std::make_shared<const WeightSet>(headers(component, dtype));
+  WeightSet set = headers(component, dtype);
+  set.header_only = true;
+  return std::make_shared<const WeightSet>(std::move(set));
 }
 
 Bytes resident_bytes(const WeightSet& weights) {
