@@ -14,13 +14,22 @@ namespace emulsion {
 struct VariantForecast {
   std::string variant;
   Bytes workspace = 0;
+  Work work = {};
+};
+
+// The weights of a component that the nodes of a graph ask for, in the dtype of the run.
+struct ComponentForecast {
+  Bytes bytes = 0;
+  WeightUse use;              // nodes that cut them into different blocks: all of it lasting
+  std::vector<Bytes> blocks;  // bytes of use.blocks
+  bool mappable = false;      // the files hold them as they are: the host takes them without a copy
 };
 
 // All that is known before the run of what a graph will compute, by the ids of the graph.
 struct Forecasts {
   std::vector<ValueSpec> values;                        // by ValueId
   std::vector<std::vector<VariantForecast>> variants;   // by NodeId, fastest first
-  std::vector<Bytes> weights;                           // by ComponentId; 0 where none are loaded
+  std::vector<ComponentForecast> components;            // by ComponentId; empty where none load
   std::vector<std::optional<std::int64_t>> iterations;  // by LoopId, where it is known
   c10::ScalarType dtype = c10::ScalarType::Float;
 };
@@ -35,7 +44,7 @@ Nodes make_nodes(const Graph& graph);
 std::vector<bool> components_with_weights(const Graph& graph);
 
 // Asks each node in running order for its shapes and bytes.  `components` are by ComponentId, with
-// header-only weights.  Every fault names its node.  Throws GraphError, WeightError, PlanError.
+// header-only weights; whoever knows the files sets `mappable`.  Every fault names its node.  Throws GraphError, WeightError, PlanError.
 Forecasts forecast(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
                    c10::ScalarType dtype);
 
