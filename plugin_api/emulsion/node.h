@@ -13,6 +13,7 @@ struct Forecast {
   std::map<std::string, ValueSpec> outputs;  // every output, exactly as run() will give it
   Bytes workspace = 0;                       // upper bound for temporaries; outputs not counted
   Work work = {};                            // none: taken as no time at all
+  double passes = 1;                         // times that run() goes through its weights' blocks
 };
 
 // A stage.  Const throughout: a node keeps its parameters, never tensors, and computes the same

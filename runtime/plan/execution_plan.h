@@ -18,9 +18,10 @@ struct LoadWeights {
   ComponentId component;
   DeviceId device;
   std::optional<DeviceId> from;       // where they are already; absent: from the files
-  Bytes held = 0;                     // on the device from now on: what lasts, and two blocks
+  Bytes held = 0;                     // on the device from now on: what lasts, and the window of blocks
   Bytes passed = 0;                   // to the device now
   std::vector<std::size_t> streamed;  // blocks that come and go while the weights are used
+  bool prefetch = true;               // two blocks are there at a time, else one
   double seconds = 0;
 };
 
@@ -104,6 +105,7 @@ struct StartingPoint {
     DeviceId device;
     Bytes held = 0;
     std::vector<std::size_t> streamed;
+    bool prefetch = true;
   };
   std::vector<ValueId> values;      // on the host; what only made these is not run again
   std::optional<LoopId> loop;       // that was interrupted: its carries are among the values,

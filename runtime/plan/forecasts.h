@@ -15,6 +15,7 @@ struct VariantForecast {
   std::string variant;
   Bytes workspace = 0;
   Work work = {};
+  double passes = 1;  // through the blocks of its weights
 };
 
 // The weights of a component that the nodes of a graph ask for, in the dtype of the run.
