@@ -1,115 +1,157 @@
-#include "exec/memory_meter.h"
+#include "memory/memory_meter.h"
 
-#include <c10/core/CPUAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <c10/core/impl/alloc_cpu.h>
-#include <c10/util/Exception.h>
 
-#include <atomic>
-#include <cstddef>
-#include <cstring>
+#include <algorithm>
+#include <deque>
+#include <mutex>
+#include <vector>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
-#if defined(__linux__)
-#include <sys/mman.h>
 
-#include <cstdlib>
-#endif
-
-#include "weights/weight_store.h"
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "memory/memory_account.h"
 
 namespace emulsion {
 namespace {
 
-std::atomic<Bytes> used{0}, peak{0};
+using Account = MemoryMeter::Account;
+using ScopeEntry = std::pair<const MeterScope*, Account*>;
 
-// In front of each block stand the bytes that were asked for, so that what is counted is what
-// was planned, and not how malloc rounds it.
-constexpr std::size_t kFront = c10::gAlignment;
-
-void count(Bytes bytes) {
-  const Bytes now = used.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-  Bytes seen = peak.load(std::memory_order_relaxed);
-  while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
-  }
-}
-
-#if defined(__linux__)
-// Maps of a picture come and go by the hundred MiB, and each time the system has to find and clear
-// their pages: in pages of 2 MiB that takes a fraction of the time.
-constexpr std::size_t kHugePage = 2 << 20;
-
-void* allocate_block(std::size_t bytes) {
-  if (bytes < 2 * kHugePage) return c10::alloc_cpu(bytes);
-  void* block = nullptr;
-  if (posix_memalign(&block, kHugePage, bytes) != 0) return c10::alloc_cpu(bytes);
-  madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-  return block;
-}
-#else
-void* allocate_block(std::size_t bytes) { return c10::alloc_cpu(bytes); }
-#endif
-
-void free_block(void* data) {
-  if (data == nullptr) return;
-  void* block = static_cast<std::byte*>(data) - kFront;
-  std::size_t bytes = 0;
-  std::memcpy(&bytes, block, sizeof(bytes));
-  count(-static_cast<Bytes>(bytes));
-  c10::free_cpu(block);
-}
-
-class MeteredAllocator final : public c10::Allocator {
- public:
-  c10::DataPtr allocate(std::size_t bytes) override {
-    const c10::Device cpu(c10::DeviceType::CPU);
-    if (bytes == 0) return {nullptr, nullptr, &free_block, cpu};
-    void* block = allocate_block(bytes + kFront);
-    std::memcpy(block, &bytes, sizeof(bytes));
-    count(static_cast<Bytes>(bytes));
-    void* data = static_cast<std::byte*>(block) + kFront;
-    return {data, data, &free_block, cpu};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
-  void copy_data(void* to, const void* from, std::size_t bytes) const override {
-    std::memcpy(to, from, bytes);
-  }
+// Blocks are freed until the very end of the process, so none of this is ever destroyed.
+struct Registry {
+  std::mutex mutex;
+  std::deque<Account> accounts;
+  std::vector<ScopeEntry> scopes;  // open ones that reach worker threads, the last one in charge
 };
 
+Registry& registry() {
+  static auto* const kept = new Registry;
+  return *kept;
+}
+
+Account& unmetered() {
+  static auto* const kept = new Account;
+  return *kept;
+}
+
+thread_local Account* of_thread = nullptr;
+std::atomic<Account*> of_workers{nullptr};
+
+Account& take_account() {
+  Registry& all = registry();
+  const std::lock_guard lock(all.mutex);
+  const auto is_free = [](const Account& account) {
+    return !account.owned && account.used.load() == 0;
+  };
+  const auto found = std::ranges::find_if(all.accounts, is_free);
+  Account& account = found == all.accounts.end() ? all.accounts.emplace_back() : *found;
+  account.peak = 0;
+  account.owned = true;
+  return account;
+}
+
+// Host memory of work for an accelerator belongs to no meter.
+Account& account_for(c10::Device device) { return device.is_cpu() ? take_account() : unmetered(); }
+
+void add_or_throw(Account& account, Bytes bytes) {
+  if (!account.add(bytes))
+    throw OutOfMemory(str("mapping ", format_bytes(bytes),
+                          " passes the limit: ", format_bytes(account.used.load()), " of ",
+                          format_bytes(account.limit.load()), " are in use"));
+}
+
 c10::CachingDeviceAllocator::DeviceStats stats_of(c10::Device device) {
-  return at::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
 }
 
 constexpr auto kAggregate = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
 
 }  // namespace
 
-void install_memory_meter() {
-  static MeteredAllocator allocator;
-  // The highest priority: an allocator that another library sets later does not replace it.
-  [[maybe_unused]] static const bool installed =
-      (c10::SetCPUAllocator(&allocator, /*priority=*/100), true);
+MemoryMeter::MemoryMeter(c10::Device device) : device_(device), account_(&account_for(device)) {}
+
+MemoryMeter::~MemoryMeter() {
+  if (!device_.is_cpu()) return;
+  const std::lock_guard lock(registry().mutex);
+  account_->limit = Account::kNoLimit;
+  account_->owned = false;
 }
 
-Bytes used_bytes(c10::Device device) {
-  if (device.is_cpu()) return used.load() + mapped_bytes();
-  return stats_of(device).allocated_bytes[kAggregate].current;
+void MemoryMeter::set_limit(Bytes limit) {
+  if (device_.is_cpu()) account_->limit = limit;
 }
 
-Bytes peak_bytes(c10::Device device) {
-  if (device.is_cpu()) return peak.load() + mapped_bytes();
-  return stats_of(device).allocated_bytes[kAggregate].peak;
+Bytes MemoryMeter::used() const {
+  if (device_.is_cpu()) return account_->used.load();
+  return stats_of(device_).allocated_bytes[kAggregate].current;
 }
 
-void reset_peak(c10::Device device) {
-  if (device.is_cpu())
-    peak.store(used.load());
+Bytes MemoryMeter::peak() const {
+  if (device_.is_cpu()) return account_->peak.load();
+  return stats_of(device_).allocated_bytes[kAggregate].peak;
+}
+
+void MemoryMeter::reset_peak() {
+  if (device_.is_cpu())
+    account_->peak = account_->used.load();
   else
-    at::getDeviceAllocator(device.type())->resetPeakStats(device.index());
+    c10::getDeviceAllocator(device_.type())->resetPeakStats(device_.index());
 }
 
-void trim_host_memory() {
+void MemoryMeter::add_mapped(Bytes bytes) {
+  if (bytes < 0)
+    account_->remove(-bytes);
+  else
+    add_or_throw(*account_, bytes);
+}
+
+MappedShare::MappedShare(const MemoryMeter* meter, Bytes bytes)
+    : account_(meter == nullptr ? unmetered() : meter->account()), bytes_(bytes) {
+  add_or_throw(account_, bytes_);
+}
+
+MappedShare::~MappedShare() { account_.remove(bytes_); }
+
+MeterScope::MeterScope(const MemoryMeter& meter, Reach reach)
+    : MeterScope(meter.account(), reach) {}
+
+MeterScope::MeterScope(std::nullptr_t, Reach reach) : MeterScope(unmetered(), reach) {}
+
+MeterScope::MeterScope(MemoryMeter::Account& account, Reach reach)
+    : before_(of_thread), reach_(reach) {
+  if (reach_ == Reach::Workers) {
+    const std::lock_guard lock(registry().mutex);
+    registry().scopes.emplace_back(this, &account);
+    of_workers = &account;
+  }
+  of_thread = &account;
+}
+
+MeterScope::~MeterScope() {
+  of_thread = before_;
+  if (reach_ == Reach::ThisThread) return;
+  std::vector<ScopeEntry>& scopes = registry().scopes;
+  const std::lock_guard lock(registry().mutex);
+  std::erase_if(scopes, [this](const ScopeEntry& entry) { return entry.first == this; });
+  of_workers = scopes.empty() ? nullptr : scopes.back().second;
+}
+
+MemoryMeter::Account& account_in_charge() {
+  if (of_thread != nullptr) return *of_thread;
+  Account* const account = of_workers.load(std::memory_order_relaxed);
+  return account != nullptr ? *account : unmetered();
+}
+
+Bytes unmetered_bytes() { return unmetered().used.load(); }
+
+void trim_memory(c10::Device device) {
+  if (!device.is_cpu()) {
+    c10::getDeviceAllocator(device.type())->emptyCache();
+    return;
+  }
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif

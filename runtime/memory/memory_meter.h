@@ -2,8 +2,6 @@
 
 #include <c10/core/Device.h>
 
-#include <memory>
-
 #include "emulsion/memory.h"
 
 namespace emulsion {
@@ -21,33 +19,63 @@ class MemoryMeter {
   MemoryMeter(const MemoryMeter&) = delete;
   MemoryMeter& operator=(const MemoryMeter&) = delete;
 
-  // An allocation that would pass the limit throws c10::OutOfMemoryError.
+  // An allocation that would pass the limit throws c10::OutOfMemoryError and counts nothing.
+  // LibTorch has no call that sets a limit on any accelerator: there this does nothing.
   void set_limit(Bytes limit);
   Bytes used() const;
   Bytes peak() const;  // the most since reset_peak()
   void reset_peak();
   // Mapped weights come (and with a negative number go).  Throws OutOfMemory above the limit.
   void add_mapped(Bytes bytes);
-  c10::Device device() const;
+  c10::Device device() const { return device_; }
 
   struct Account;
-  const std::shared_ptr<Account>& account() const { return account_; }
+  // Stays valid until the process ends, whether or not the meter lives.
+  Account& account() const { return *account_; }
 
  private:
-  std::shared_ptr<Account> account_;  // outlives the meter while blocks of it are in use
+  c10::Device device_;
+  Account* account_;
 };
 
-// Puts a meter in charge of this thread, and of the threads that LibTorch starts for it.
+// A mapped tensor's share of a meter for as long as this lives, which may be longer than the meter.
+class MappedShare {
+ public:
+  // A null meter stands for what belongs to none.  Throws OutOfMemory above the limit.
+  MappedShare(const MemoryMeter* meter, Bytes bytes);
+  ~MappedShare();
+  MappedShare(const MappedShare&) = delete;
+  MappedShare& operator=(const MappedShare&) = delete;
+
+ private:
+  MemoryMeter::Account& account_;
+  Bytes bytes_;
+};
+
+// Puts a meter in charge of this thread, and of threads without a scope, such as those that
+// LibTorch starts for its loops: these follow the scope that was opened last.  The meter outlives
+// the scope; scopes of one thread end in the reverse order.
 class MeterScope {
  public:
-  explicit MeterScope(const MemoryMeter& meter);
+  enum class Reach { Workers, ThisThread };  // ThisThread: for work beside the run
+
+  explicit MeterScope(const MemoryMeter& meter, Reach reach = Reach::Workers);
+  // What belongs to no meter.
+  explicit MeterScope(std::nullptr_t, Reach reach = Reach::Workers);
   ~MeterScope();
   MeterScope(const MeterScope&) = delete;
   MeterScope& operator=(const MeterScope&) = delete;
 
  private:
-  std::shared_ptr<MemoryMeter::Account> before_;
+  MeterScope(MemoryMeter::Account& account, Reach reach);
+
+  MemoryMeter::Account* before_;
+  Reach reach_;
 };
+
+// What belongs to no meter: allocations outside of all scopes, and weights that were loaded without
+// a meter.  Host memory of work for an accelerator counts here, too.
+Bytes unmetered_bytes();
 
 // Puts the counting allocator in place; later calls do nothing.  [any thread]
 void install_memory_meter();

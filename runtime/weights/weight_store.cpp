@@ -5,46 +5,35 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <atomic>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "memory/memory_meter.h"
 #include "weights/mapped_file.h"
 #include "weights/safetensors.h"
 
 namespace emulsion {
 namespace {
 
-// Tensors that cannot be mapped pass through a buffer of this size, so that converting needs hardly
-// more memory than the result.
-constexpr Bytes kStagingBytes = 8 * kMiB;
-
-std::atomic<Bytes> mapped_now{0};
-
-// What a mapped tensor's storage holds: the mapping, and its share of mapped_bytes().
-class Lease {
- public:
-  Lease(std::shared_ptr<const MappedFile> file, Bytes bytes)
-      : file_(std::move(file)), bytes_(bytes) {
-    mapped_now += bytes_;
-  }
-  ~Lease() { mapped_now -= bytes_; }
-  Lease(const Lease&) = delete;
-  Lease& operator=(const Lease&) = delete;
-
- private:
-  std::shared_ptr<const MappedFile> file_;
-  Bytes bytes_;
+// What a mapped tensor's storage holds.
+struct Lease {
+  Lease(std::shared_ptr<const MappedFile> mapping, const MemoryMeter* meter, Bytes bytes)
+      : file(std::move(mapping)), share(meter, bytes) {}
+  std::shared_ptr<const MappedFile> file;
+  MappedShare share;
 };
 
 // The tensors of one file, one after the other in the file's order.
 class FileLoader {
  public:
-  FileLoader(const SafetensorsFile& file, c10::Device device) : file_(file), device_(device) {}
+  FileLoader(const SafetensorsFile& file, const WeightPlace& place)
+      : file_(file), place_(place), device_(place.device) {}
 
   at::Tensor tensor(const StoredTensor& stored, c10::ScalarType dtype) {
-    if (device_.is_cpu() && stored.spec.dtype == dtype && is_aligned(stored)) return mapped(stored);
+    if (place_.is_host && stored.spec.dtype == dtype && is_aligned(stored)) return mapped(stored);
     return copied(stored, dtype);
   }
 
@@ -61,7 +50,7 @@ class FileLoader {
                             " bytes, got ", mapping_->bytes().size(), "; start again"));
     // Never written: whoever receives weights may only read them, and the pages are read-only.
     auto* data = const_cast<std::byte*>(mapping_->bytes().data() + stored.begin);
-    const auto lease = std::make_shared<const Lease>(mapping_, stored.spec.bytes());
+    const auto lease = std::make_shared<const Lease>(mapping_, place_.meter, stored.spec.bytes());
     return at::from_blob(
         data, stored.spec.shape, [lease](void*) {}, at::dtype(stored.spec.dtype));
   }
@@ -94,16 +83,19 @@ class FileLoader {
   }
 
   const SafetensorsFile& file_;
+  const WeightPlace& place_;
   c10::Device device_;
   std::shared_ptr<const MappedFile> mapping_;  // once a tensor needs it
 };
 
-void load_file(const SafetensorsFile& file, c10::Device device, WeightSet& set) {
+void load_file(const SafetensorsFile& file, const WeightPlace& place,
+               const std::set<std::string_view>& wanted, WeightSet& set) {
   using Named = std::pair<std::string_view, const StoredTensor*>;
   std::vector<Named> ordered;  // by place, so that the disk is read in one sweep
-  for (const auto& [name, stored] : file.tensors()) ordered.emplace_back(name, &stored);
+  for (const auto& [name, stored] : file.tensors())
+    if (wanted.contains(name)) ordered.emplace_back(name, &stored);
   std::ranges::sort(ordered, {}, [](const Named& named) { return named.second->begin; });
-  FileLoader loader(file, device);
+  FileLoader loader(file, place);
   for (const auto& [name, stored] : ordered) {
     Weight& weight = set.weights.find(name)->second;
     weight.data = loader.tensor(*stored, weight.spec.dtype);
@@ -143,21 +135,31 @@ Bytes resident_bytes(const WeightSet& weights) {
   return sum;
 }
 
-std::shared_ptr<const WeightSet> load(const OpenComponent& component, c10::Device device,
+std::shared_ptr<const WeightSet> load(const OpenComponent& component,
+                                      const WeightSelection& selection, const WeightPlace& place,
                                       c10::ScalarType dtype) {
   const c10::InferenceMode no_autograd;
+  std::optional<MeterScope> scope;
+  if (place.meter != nullptr) scope.emplace(*place.meter);
+  std::set<std::string_view> wanted(selection.lasting.begin(), selection.lasting.end());
+  for (const auto& block : selection.blocks) wanted.insert(block.begin(), block.end());
   WeightSet set = headers(component, dtype);
   try {
-    for (const auto& file : component.files) load_file(*file, device, set);
+    for (const auto& file : component.files) load_file(*file, place, wanted, set);
   } catch (const c10::OutOfMemoryError& fault) {
     throw OutOfMemory(str(set.place, ": ", format_bytes(resident_bytes(set)),
-                          " of weights do not fit on ", device.str(), ": ",
+                          " of weights do not fit on ", place.device.str(), ": ",
                           fault.what_without_backtrace()));
   }
   return std::make_shared<const WeightSet>(std::move(set));
 }
 
-Bytes mapped_bytes() { return mapped_now.load(); }
+WeightSelection all_of(const OpenComponent& component) {
+  WeightSelection selection;
+  for (const auto& file : component.files)
+    for (const auto& [name, stored] : file->tensors()) selection.lasting.push_back(name);
+  return selection;
+}
 
 std::string first_nan(const WeightSet& weights) {
   const c10::InferenceMode no_autograd;

@@ -35,7 +35,7 @@ struct LoadedPart {
 inline LoadedPart load_part(const std::filesystem::path& model, const std::string& part,
                             c10::ScalarType dtype = c10::kFloat) {
   const OpenComponent open = open_component(model, part);
-  return {open.component, load(open, c10::kCPU, dtype)};
+  return {open.component, load(open, all_of(open), WeightPlace{}, dtype)};
 }
 
 // Largest distance of `got` from `want`, for shapes that are equal.

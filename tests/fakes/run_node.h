@@ -65,7 +65,8 @@ inline Site site_of(const NodeCase& node, bool with_data) {
     Slot& bound = site.slots[slot.name];
     bound.component = open.component;
     if (slot.has_weights)
-      bound.weights = with_data ? load(open, c10::kCPU, node.dtype) : header_of(open, node.dtype);
+      bound.weights = with_data ? load(open, all_of(open), WeightPlace{}, node.dtype)
+                                : header_of(open, node.dtype);
   }
   return site;
 }
