@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emulsion/descriptor.h"
@@ -35,8 +36,13 @@ struct Request {
   std::string graph;                          // a path, or the name of a shipped graph
   std::map<std::string, std::string> values;  // of inputs; for images and latents, files
   std::map<std::string, std::string> files;   // of outputs: where to write them
-  std::vector<std::string> devices;           // "cpu", "cuda:0=8GiB"; empty: the cpu
-  std::string dtype = "auto";                 // auto, f32, f16, bf16
+  // Outputs to give besides the written ones; with neither: all.  What only others need is not run.
+  std::vector<std::string> outputs;
+  std::vector<std::string> devices;  // "cpu", "cuda:0=8GiB", "logical:a=2GiB"; empty: the cpu
+  std::string dtype = "auto";        // auto, f32, f16, bf16
+  std::string profile = "auto";      // auto, or another name of profiles()
+  // Weights and results stay in the session for the next run, within the budgets.
+  bool keep = false;
 };
 
 // Where a run stands.
@@ -58,6 +64,11 @@ struct Outcome {
   std::map<std::string, Value> outputs;  // of the graph, on the host; read-only
   std::vector<std::string> files;        // written, in the order of their outputs
   std::string report;                    // JSON, see `emulsion run --report`
+};
+
+// What devices do in a second: a table for people, and JSON.
+struct Speeds {
+  std::string text, json;
 };
 
 struct NodeType {
@@ -85,11 +96,25 @@ class EMULSION_EXPORT Session {
   void check(const std::string& graph) const;
   std::string dot(const std::string& graph) const;  // Graphviz
 
-  // The plan, for people or as JSON.  Reads headers and configs of models, no weights.
-  std::string plan_text(const Request& request) const;
-  std::string plan_json(const Request& request) const;
+  // The plan of a run that finds nothing kept: a table and timelines for people, a line for every
+  // step, JSON, and a drawing, on which `report_json` of a run, if not empty, is laid.  They read
+  // headers and configs of models, no weights.
+  std::string plan_text(const Request& request, const Callbacks& callbacks = {}) const;
+  std::string plan_steps(const Request& request, const Callbacks& callbacks = {}) const;
+  std::string plan_json(const Request& request, const Callbacks& callbacks = {}) const;
+  std::string plan_svg(const Request& request, const std::string& report_json,
+                       const Callbacks& callbacks = {}) const;
 
-  Outcome run(const Request& request, const Callbacks& callbacks = {}) const;
+  // Name and summary of each profile, "auto" first.
+  std::vector<std::pair<std::string, std::string>> profiles() const;
+  // Measures the devices anew, for all plans from now on.
+  Speeds bench(const std::vector<std::string>& devices, const Callbacks& callbacks = {}) const;
+
+  // Where memory runs out the rest is planned again, within less; the second time without a step
+  // done in between ends the run with OutOfMemory.
+  Outcome run(const Request& request, const Callbacks& callbacks = {});
+  // Lets go of what runs with Request::keep left in memory.
+  void forget();
 
  private:
   struct Parts;
