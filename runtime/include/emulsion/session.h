@@ -112,7 +112,7 @@ class EMULSION_EXPORT Session {
 
   // Where memory runs out the rest is planned again, within less; the second time without a step
   // done in between ends the run with OutOfMemory.
-  Outcome run(const Request& request, const Callbacks& callbacks = {});
+  Outcome run(const Request& request, const Callbacks& callbacks = {}) const;
   // Lets go of what runs with Request::keep left in memory.
   void forget();
 
