@@ -3,6 +3,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 
@@ -119,15 +120,17 @@ std::vector<DeviceBudget> parse_devices(const std::vector<std::string>& texts) {
   std::optional<DeviceBudget> host;
   for (const std::string& text : texts) {
     DeviceBudget device = parse_device(text);
+    const bool again =
+        device.name == "cpu"
+            ? host.has_value()
+            : std::ranges::find(devices, device.name, &DeviceBudget::name) != devices.end();
+    if (again) throw GraphError(str("--device ", device.name, ": given twice"));
     if (device.name == "cpu")
-      host = device;
+      host = std::move(device);
     else
-      devices.push_back(device);
+      devices.push_back(std::move(device));
   }
-  if (devices.size() > 1)
-    throw GraphError(str("--device: one computing device beside the cpu is supported, got '",
-                         devices[0].name, "' and '", devices[1].name, "'"));
-  devices.push_back(host ? *host : parse_device("cpu"));
+  devices.push_back(host ? *std::move(host) : parse_device("cpu"));
   return devices;
 }
 

@@ -27,7 +27,8 @@ enum class DeviceId : std::uint32_t {};
 // Without a size the budget is what the device has free now.  Throws GraphError.  [any thread]
 DeviceBudget parse_device(std::string_view text);
 
-// The devices of a run: where nodes compute, then the host.  With none named: the CPU.
+// The devices of a run, each once, and the host last; with no cpu named, with what it has free.
+// Throws GraphError.
 std::vector<DeviceBudget> parse_devices(const std::vector<std::string>& texts);
 
 // Reads "auto", "f32", "f16", "bf16".  On a CPU, auto is bfloat16 where the hardware computes in

@@ -15,11 +15,11 @@ namespace emulsion {
 
 // Brings a component's weights to a device.  Seconds are what it is predicted to take.
 struct LoadWeights {
-  ComponentId component;
-  DeviceId device;
-  std::optional<DeviceId> from;       // where they are already; absent: from the files
-  Bytes held = 0;                     // on the device from now on: what lasts, and the window of blocks
-  Bytes passed = 0;                   // to the device now
+  ComponentId component{};
+  DeviceId device{};
+  std::optional<DeviceId> from;  // where they are already; absent: from the files
+  Bytes held = 0;                // on the device from now on: what lasts, and the window of blocks
+  Bytes passed = 0;              // to the device now
   std::vector<std::size_t> streamed;  // blocks that come and go while the weights are used
   bool prefetch = true;               // two blocks are there at a time, else one
   double seconds = 0;
@@ -59,8 +59,8 @@ struct TrimMemory {
 };
 
 struct RunNode {
-  NodeId node;
-  DeviceId device;
+  NodeId node{};
+  DeviceId device{};
   std::string variant;
   MemoryEstimate estimate;  // of the node alone
   Bytes peak = 0;           // of all that is on the device while it runs

@@ -1,6 +1,7 @@
 #include "plan/forecasts.h"
 
 #include <algorithm>
+#include <set>
 #include <type_traits>
 
 #include "emulsion/errors.h"
@@ -31,6 +32,7 @@ class Forecaster {
     result_.variants.resize(graph.nodes.size());
     result_.iterations.resize(graph.loops.size());
     known_.resize(graph.values.size(), false);
+    uses_.resize(components.size());
   }
 
   Forecasts run() {
@@ -40,16 +42,59 @@ class Forecaster {
       else
         run_loop(std::get<LoopId>(item));
     }
-    for (const Slot& slot : components_) result_.weights.push_back(bytes_of_weights(slot));
+    for (std::size_t i = 0; i < components_.size(); ++i)
+      result_.components.push_back(component_of(components_[i], uses_[i]));
     return std::move(result_);
   }
 
  private:
-  static Bytes bytes_of_weights(const Slot& slot) {
+  static Bytes bytes_of(const WeightSet& set, const std::vector<std::string>& names) {
     Bytes sum = 0;
-    if (slot.weights != nullptr)
-      for (const auto& [name, weight] : slot.weights->weights) sum += weight.spec.bytes();
+    for (const std::string& name : names) sum += set.weights.find(name)->second.spec.bytes();
     return sum;
+  }
+
+  static ComponentForecast component_of(const Slot& slot, const std::optional<WeightUse>& use) {
+    ComponentForecast forecast;
+    if (slot.weights == nullptr || !use) return forecast;
+    forecast.use = *use;
+    forecast.bytes = bytes_of(*slot.weights, use->lasting);
+    for (const auto& names : use->blocks) {
+      forecast.blocks.push_back(bytes_of(*slot.weights, names));
+      forecast.bytes += forecast.blocks.back();
+    }
+    return forecast;
+  }
+
+  // A node that takes its weights without a view is taken to need all of them.
+  static WeightUse use_of(const ForecastContext& context, const Slot& slot,
+                          const std::string& name) {
+    const auto view = context.views().find(name);
+    if (view != context.views().end()) return view->second.use();
+    WeightUse all;
+    for (const auto& [weight, held] : slot.weights->weights) all.lasting.push_back(weight);
+    return all;
+  }
+
+  // Nodes that cut a component alike share its blocks; else all that they need lasts.
+  static WeightUse joined(const WeightUse& a, const WeightUse& b) {
+    if (a.lasting == b.lasting && a.blocks == b.blocks) return a;
+    std::set<std::string> names;
+    for (const WeightUse* use : {&a, &b}) {
+      names.insert(use->lasting.begin(), use->lasting.end());
+      for (const auto& block : use->blocks) names.insert(block.begin(), block.end());
+    }
+    return {{names.begin(), names.end()}, {}};
+  }
+
+  void note_uses(const GraphNode& node, const ForecastContext& context) {
+    for (const SlotSpec& spec : node.type->slots) {
+      if (!spec.has_weights) continue;
+      const std::size_t component = index(node.slots.at(spec.name));
+      const WeightUse use = use_of(context, components_[component], spec.name);
+      std::optional<WeightUse>& known = uses_[component];
+      known = known ? joined(*known, use) : use;
+    }
   }
 
   void know(ValueId id, ValueSpec spec) {
@@ -83,14 +128,17 @@ class Forecaster {
       if (again)
         variants[i].workspace = std::max(variants[i].workspace, forecast.workspace);
       else
-        variants.push_back({variant, forecast.workspace});
+        variants.push_back({variant, forecast.workspace, forecast.work, forecast.passes});
     }
   }
 
-  Forecast forecast_of(NodeId id, const std::string& variant) const {
+  Forecast forecast_of(NodeId id, const std::string& variant) {
     const GraphNode& node = graph_.node(id);
     try {
-      return nodes_[index(id)]->forecast(context(node, variant));
+      const ForecastContext given = context(node, variant);
+      Forecast forecast = nodes_[index(id)]->forecast(given);
+      note_uses(node, given);
+      return forecast;
     } catch (...) {
       rethrow_at(node.place);
     }
@@ -142,6 +190,7 @@ class Forecaster {
   const std::vector<Slot>& components_;
   Forecasts result_;
   std::vector<bool> known_;
+  std::vector<std::optional<WeightUse>> uses_;  // by ComponentId
 };
 
 }  // namespace

@@ -24,6 +24,7 @@ struct ComponentForecast {
   WeightUse use;              // nodes that cut them into different blocks: all of it lasting
   std::vector<Bytes> blocks;  // bytes of use.blocks
   bool mappable = false;      // the files hold them as they are: the host takes them without a copy
+  Bytes staging = 0;          // host memory that reading them takes besides, where they are not
 };
 
 // All that is known before the run of what a graph will compute, by the ids of the graph.
@@ -45,7 +46,8 @@ Nodes make_nodes(const Graph& graph);
 std::vector<bool> components_with_weights(const Graph& graph);
 
 // Asks each node in running order for its shapes and bytes.  `components` are by ComponentId, with
-// header-only weights; whoever knows the files sets `mappable`.  Every fault names its node.  Throws GraphError, WeightError, PlanError.
+// header-only weights; whoever knows the files sets `mappable` and `staging`.  Every fault names
+// its node.  Throws GraphError, WeightError, PlanError.
 Forecasts forecast(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
                    c10::ScalarType dtype);
 

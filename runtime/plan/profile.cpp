@@ -37,7 +37,7 @@ constexpr std::array<Profile, 6> kProfiles{{
      .denoise = Where::Accelerator,
      .guidance = "sequential",
      .streams = false,
-     .after_use = AfterUse::Park,
+     .after_use = AfterUse::Drop,
      .trim = Trim::PhaseEnds},
     {.name = "extreme",
      .summary = "the UNet on the accelerator, streamed where it does not fit",

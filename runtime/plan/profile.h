@@ -16,8 +16,7 @@ enum class Where : std::uint8_t { Anywhere, Accelerator, Host };
 enum class AfterUse : std::uint8_t {
   Planned,  // whatever takes least time
   Stay,     // nothing moves: they stay until the run ends
-  Park,     // to host memory, where they fit
-  Drop,
+  Drop,     // they leave after their last use, even if the next run wants them again
 };
 
 // When memory that is free, but kept by the allocators, goes back to the system.

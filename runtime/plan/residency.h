@@ -1,43 +1,58 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <set>
-#include <string>
+#include <optional>
 #include <vector>
 
-#include "emulsion/memory.h"
-#include "graph/graph.h"
+#include "plan/placement.h"
 
 namespace emulsion {
 
-// What one unit of work needs on a device: a node run, or a whole loop whose weights stay pinned.
-struct ResidencyNeed {
-  std::set<ComponentId> weights;
-  Bytes transient = 0;  // values and workspace: the most at any moment of the unit
+// What becomes of one component's weights on one device.  Its uses are grouped into stations: each
+// run outside of loops, and each loop.
+struct Residency {
+  struct Station {
+    std::size_t begin = 0, end = 0;  // positions; a loop's station is the whole body
+    std::vector<std::size_t> uses;   // positions
+    std::size_t loop = kNone;
+    bool pinned = true;  // in a loop: there all the time; else they come and go in each iteration
+    // Whether they stay between a use and the next one of an iteration, where they are not pinned.
+    std::vector<bool> stays = {};
+    bool kept_before = false;  // since the station before, or since the start, without a load
+  };
+  std::size_t component = 0, device = 0;
+  StreamLevel level;
+  bool via_host = false;  // a copy in host memory serves all loads and blocks but the first
+  std::vector<Station> stations;
+  std::optional<StreamLevel> resident;  // as it is there at the start
+  bool kept_after = false;              // until the end of the run
+
+  // The last position, half open, at which the copy in host memory is needed.
+  std::size_t host_end() const;
 };
 
-// What happens around a unit, in this order: evict, load, (the unit), release.
-struct ResidencyChange {
-  std::vector<ComponentId> evict;  // to make room; needed again later
-  std::vector<ComponentId> load;
-  std::vector<ComponentId> release;  // never needed again
-  Bytes resident = 0;                // bytes of weights while the unit runs
+struct ResidencyPlan {
+  std::vector<Residency> weights;
+  double seconds = 0;         // of everything: runs, copies, loads
+  Bytes overshoot = 0;        // the most that is missing on any device; 0: it fits
+  std::size_t worst = kNone;  // where that is
 };
 
-// Decides for units in running order what is resident when: loaded just before first use, let go
-// after the last; where room is short, what is used furthest in the future goes first, since the
-// order is known (Belady 1966).  Each unit must fit by itself.
-std::vector<ResidencyChange> plan_residency(const std::vector<ResidencyNeed>& units,
-                                            const std::vector<Bytes>& component_bytes,
-                                            Bytes capacity);
+// Decides for an assignment what is resident when: of all weights that could stay until their next
+// use, those leave, or stream, that cost the least time for the room that they make.  Bounded
+// search: `effort` states are looked at, at most.
+ResidencyPlan plan_residency(const PlacementProblem& problem, const Assignment& assignment,
+                             std::size_t effort);
 
-// Of the weights that the runs of a loop body need, those that stay for the whole loop: the
-// largest first, as long as every run of the body still fits beside them.
-std::set<ComponentId> pinned_in_loop(const std::vector<ResidencyNeed>& body,
-                                     const std::vector<Bytes>& component_bytes, Bytes capacity);
+// Bytes on a device at each position, with the plan's weights.
+std::vector<std::vector<Bytes>> usage_of(const PlacementProblem& problem,
+                                         const Assignment& assignment, const ResidencyPlan& plan);
 
-// Bytes of weights and transients of one unit.
-Bytes bytes_of(const ResidencyNeed& need, const std::vector<Bytes>& component_bytes);
+// Seconds of one run with the wait for streamed blocks.
+double run_seconds(const PlacementProblem& problem, const PlacementOption& option,
+                   const std::vector<const Residency*>& weights);
+
+// Seconds to bring the weights to the device once; without those of the copy in host memory.
+double load_seconds(const PlacementProblem& problem, const Residency& weights);
 
 }  // namespace emulsion

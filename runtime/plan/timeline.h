@@ -5,32 +5,24 @@
 #include <vector>
 
 #include "graph/graph.h"
+#include "plan/execution_plan.h"
 
 namespace emulsion {
 
-// Positions count the node runs of a graph in running order, each loop's body once.
-
-struct LoopSpan {
-  std::size_t first = 0, last = 0;  // positions, inclusive
-};
-
-// The positions, inclusive, at which a value takes up memory.  Empty where last < first.
-struct Lifetime {
-  std::size_t first = 0, last = 0;
-
-  bool covers(std::size_t position) const { return first <= position && position <= last; }
-};
-
-// When everything happens.  Plain data, made from a graph alone.
+// What of a graph is to be run, in running order.  Positions count the node runs, each loop's body
+// once.  Nodes that nothing asks for, and those whose results are there already, have none.
 struct Timeline {
-  std::vector<NodeId> runs;                    // by position
-  std::vector<std::optional<LoopId>> loop_at;  // by position
-  std::vector<LoopSpan> loops;                 // by LoopId
-  std::vector<Lifetime> lifetimes;             // by ValueId
+  struct Span {
+    std::size_t begin = 0, end = 0;  // positions, half open; empty for a loop that is not run
+  };
+  std::vector<NodeId> runs;                         // by position
+  std::vector<std::optional<LoopId>> loop_at;       // by position
+  std::vector<Span> loops;                          // by LoopId
+  std::vector<std::optional<std::size_t>> made_at;  // by ValueId: the position of its node
+  std::vector<bool> given;                          // by ValueId: on the host before the first run
 };
 
-// Values that outer nodes made live through a whole loop that reads them.  A carry takes its first
-// value over, so that this one's own life ends before the loop unless others read it.
-Timeline make_timeline(const Graph& graph);
+// What the outputs of the graph need, nodes with effects, and what these need in turn.
+Timeline make_timeline(const Graph& graph, const StartingPoint& start = {});
 
 }  // namespace emulsion
