@@ -18,10 +18,9 @@ class JsonWriter {
       devices.push_back({{"name", device.budget.name},
                          {"budget_bytes", device.budget.capacity},
                          {"planned_peak_bytes", device.peak}});
-    return {{"graph", graph_.name},
-            {"dtype", dtype_text(plan_.dtype)},
-            {"devices", std::move(devices)},
-            {"steps", write_steps(plan_.steps)}};
+    return {{"graph", graph_.name},          {"dtype", dtype_text(plan_.dtype)},
+            {"profile", plan_.profile},      {"predicted_seconds", plan_.seconds},
+            {"devices", std::move(devices)}, {"steps", write_steps(plan_.steps)}};
   }
 
  private:
@@ -37,8 +36,13 @@ class JsonWriter {
   Json write_step(const LoadWeights& s) const {
     return {{"do", "load"},
             {"weights", graph_.component(s.component).name},
+            {"from", s.from ? Json(device(*s.from)) : Json("disk")},
             {"device", device(s.device)},
-            {"bytes", s.bytes}};
+            {"held_bytes", s.held},
+            {"passed_bytes", s.passed},
+            {"streamed_blocks", s.streamed},
+            {"prefetch", s.prefetch},
+            {"predicted_seconds", s.seconds}};
   }
 
   Json write_step(const EvictWeights& s) const {
@@ -47,28 +51,32 @@ class JsonWriter {
             {"device", device(s.device)}};
   }
 
-  Json write_step(const MoveValue& s) const {
-    return {{"do", "move"},
-            {"value", graph_.value(s.value).name},
-            {"from", device(s.from)},
-            {"to", device(s.to)},
-            {"bytes", s.bytes}};
+  Json write_step(const CopyValue& s) const {
+    return {{"do", "copy"},           {"value", graph_.value(s.value).name},
+            {"from", device(s.from)}, {"device", device(s.to)},
+            {"bytes", s.bytes},       {"predicted_seconds", s.seconds}};
   }
 
-  Json write_step(const ReleaseValue& s) const {
-    return {{"do", "free"}, {"value", graph_.value(s.value).name}};
+  Json write_step(const FreeValue& s) const {
+    return {{"do", "free"}, {"value", graph_.value(s.value).name}, {"device", device(s.device)}};
   }
 
   Json write_step(const BindValues& s) const {
-    Json values = Json::object();
+    Json values = Json::array();
     for (const BindValues::Pair& pair : s.pairs) {
-      Json& source = values[graph_.value(pair.to).name];
+      Json bound{{"value", graph_.value(pair.to).name}, {"device", device(pair.device)}};
       if (const auto* from = std::get_if<ValueId>(&pair.from))
-        source = graph_.value(*from).name;
+        bound["to"] = graph_.value(*from).name;
       else
-        std::visit([&](const auto& constant) { source = constant; }, std::get<Param>(pair.from));
+        std::visit([&](const auto& constant) { bound["constant"] = constant; },
+                   std::get<Param>(pair.from));
+      values.push_back(std::move(bound));
     }
     return {{"do", "bind"}, {"values", std::move(values)}};
+  }
+
+  Json write_step(const TrimMemory& s) const {
+    return {{"do", "trim"}, {"device", device(s.device)}};
   }
 
   Json write_step(const RunNode& s) const {
@@ -79,11 +87,13 @@ class JsonWriter {
             {"weights_bytes", s.estimate.weights},
             {"outputs_bytes", s.estimate.outputs},
             {"workspace_bytes", s.estimate.workspace},
-            {"peak_bytes", s.peak}};
+            {"streamed_bytes", s.streamed},
+            {"peak_bytes", s.peak},
+            {"predicted_seconds", s.seconds}};
   }
 
   Json write_step(const RunLoop& s) const {
-    Json step{{"do", "loop"}, {"loop", graph_.loop(s.loop).name}};
+    Json step{{"do", "loop"}, {"loop", graph_.loop(s.loop).name}, {"first", s.first}};
     step["iterations"] = s.iterations ? Json(*s.iterations) : Json();
     step["steps"] = write_steps(s.body);
     return step;

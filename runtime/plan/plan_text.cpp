@@ -24,10 +24,10 @@ class TextWriter {
 
  private:
   void line(const std::string& verb, const std::string& what, const std::string& where,
-            const std::string& bytes) {
+            const std::string& rest) {
     std::ostringstream row;
     row << indent_ << std::left << std::setw(8) << verb << std::setw(26) << what << std::setw(22)
-        << where << bytes;
+        << where << rest;
     std::string trimmed = row.str();
     trimmed.erase(trimmed.find_last_not_of(' ') + 1);
     text_ << trimmed << '\n';
@@ -39,40 +39,53 @@ class TextWriter {
 
   std::string device(DeviceId id) const { return plan_.device(id).name; }
 
+  // Told where there is a choice.
+  std::string on(DeviceId id) const { return plan_.devices.size() > 1 ? "on " + device(id) : ""; }
+
   void write_step(const LoadWeights& s) {
-    line("load", graph_.component(s.component).name, "-> " + device(s.device),
-         format_bytes(s.bytes));
+    std::string held = format_bytes(s.held);
+    if (!s.streamed.empty())
+      held += str(", streams ", s.streamed.size(), " blocks", s.prefetch ? "" : " one by one");
+    line("load", graph_.component(s.component).name,
+         (s.from ? device(*s.from) + " " : "") + "-> " + device(s.device), held);
   }
 
   void write_step(const EvictWeights& s) {
     line("evict", graph_.component(s.component).name, "<- " + device(s.device), "");
   }
 
-  void write_step(const MoveValue& s) {
-    line("move", graph_.value(s.value).name, device(s.from) + " -> " + device(s.to),
+  void write_step(const CopyValue& s) {
+    line("copy", graph_.value(s.value).name, device(s.from) + " -> " + device(s.to),
          format_bytes(s.bytes));
   }
 
-  void write_step(const ReleaseValue& s) { line("free", graph_.value(s.value).name, "", ""); }
+  void write_step(const FreeValue& s) {
+    line("free", graph_.value(s.value).name, on(s.device), "");
+  }
 
   void write_step(const BindValues& s) {
     for (const BindValues::Pair& pair : s.pairs) {
       const auto* from = std::get_if<ValueId>(&pair.from);
       const std::string source =
           from != nullptr ? graph_.value(*from).name : to_text(std::get<Param>(pair.from));
-      line("bind", graph_.value(pair.to).name, "= " + source, "");
+      line("bind", graph_.value(pair.to).name, "= " + source, on(pair.device));
     }
   }
 
+  void write_step(const TrimMemory& s) { line("trim", device(s.device), "", ""); }
+
   void write_step(const RunNode& s) {
     const std::string variant = s.variant == "default" ? "" : ", " + s.variant;
+    const std::string streamed = s.streamed == 0 ? "" : ", streams " + format_bytes(s.streamed);
     line("run", graph_.node(s.node).name, "on " + device(s.device) + variant,
-         str("peak ", format_bytes(s.peak), ", workspace ", format_bytes(s.estimate.workspace)));
+         str("peak ", format_bytes(s.peak), ", workspace ", format_bytes(s.estimate.workspace),
+             streamed));
   }
 
   void write_step(const RunLoop& s) {
     const Loop& loop = graph_.loop(s.loop);
-    line("loop", loop.name, s.iterations ? str("x ", *s.iterations) : "x ?", "");
+    const std::string count = s.iterations ? str("x ", *s.iterations) : "x ?";
+    line("loop", loop.name, count + (s.first == 0 ? "" : str(" from ", s.first)), "");
     indent_ += "  ";
     write_steps(s.body);
     indent_.resize(indent_.size() - 2);

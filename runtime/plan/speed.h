@@ -35,8 +35,8 @@ struct DeviceSpeed {
 // Seconds that `work` takes.  A dtype that was not measured counts as float32.  [any thread]
 double seconds_of(const Work& work, const DeviceSpeed& speed, c10::ScalarType dtype);
 
-// By the names of devices: "cpu", "cuda:0"; "sim" stands for every simulated device without a row of
-// its own ("sim:NAME").  A logical device computes as the cpu does.
+// By the names of devices: "cpu", "cuda:0"; "sim" stands for every simulated device without a row
+// of its own ("sim:NAME").  A logical device computes as the cpu does.
 using SpeedTable = std::map<std::string, DeviceSpeed>;
 
 // The speeds of devices, in their order.  Throws PlanError where the table lacks one.
@@ -46,6 +46,9 @@ std::vector<DeviceSpeed> speeds_of(const std::vector<DeviceBudget>& devices,
 // The table as JSON, and back.  Throws PlanError on text that is no table, naming `place`.
 std::string to_json(const SpeedTable& table);
 SpeedTable parse_speeds(std::string_view json, const std::string& place);
+
+// The table for people.  [any thread]
+std::string to_text(const SpeedTable& table);
 
 // Typical figures, where nothing has been measured: a mid-range accelerator, a small CPU.
 SpeedTable typical_speeds();
