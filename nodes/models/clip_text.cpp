@@ -38,14 +38,18 @@ void ClipTextLayer::apply_(at::Tensor& x) const {
   x.add_(fc2(hidden));
 }
 
+ClipTextEmbeddings::ClipTextEmbeddings(const WeightView& w, const ClipTextConfig& config)
+    : token_embedding(w.tensor("token_embedding.weight", {config.vocabulary, config.width})),
+      position_embedding(w.tensor("position_embedding.weight", {config.max_tokens, config.width})) {
+}
+
+at::Tensor ClipTextEmbeddings::operator()(const at::Tensor& ids) const {
+  // [L, D] is added to [B, L, D]
+  return at::embedding(token_embedding, ids).add_(position_embedding.narrow(0, 0, ids.size(1)));
+}
+
 ClipText::ClipText(const WeightView& w, const ClipTextConfig& config)
-    : token_embedding(text_model(w)
-                          .scope("embeddings")
-                          .tensor("token_embedding.weight", {config.vocabulary, config.width})),
-      position_embedding(
-          text_model(w)
-              .scope("embeddings")
-              .tensor("position_embedding.weight", {config.max_tokens, config.width})),
+    : embeddings(text_model(w).scope("embeddings"), config),
       final_layer_norm(text_model(w).scope("final_layer_norm"), config.width, config.norm_eps) {
   const WeightView list = text_model(w).scope("encoder").scope("layers");
   for (std::int64_t i = 0; i < config.layers; ++i)
@@ -54,9 +58,8 @@ ClipText::ClipText(const WeightView& w, const ClipTextConfig& config)
 }
 
 at::Tensor ClipText::operator()(const at::Tensor& ids) const {
-  at::Tensor x = at::embedding(token_embedding, ids);    // [B, L, D]
-  x.add_(position_embedding.narrow(0, 0, ids.size(1)));  // [L, D]
-  for (const ClipTextLayer& layer : layers) layer.apply_(x);
+  at::Tensor x = embeddings()(ids);  // [B, L, D]
+  for (const Streamed<ClipTextLayer>& layer : layers) layer().apply_(x);
   return final_layer_norm(x);
 }
 

@@ -4,6 +4,7 @@
 
 #include "models/attention.h"
 #include "models/layers.h"
+#include "models/streamed.h"
 
 namespace emulsion::models {
 
@@ -18,9 +19,16 @@ struct ClipTextLayer {
   void apply_(at::Tensor& x) const;  // x [B, L, D], in place
 };
 
-struct ClipText {
+struct ClipTextEmbeddings {
   at::Tensor token_embedding, position_embedding;
-  std::vector<ClipTextLayer> layers;
+
+  ClipTextEmbeddings(const WeightView& w, const ClipTextConfig& config);
+  at::Tensor operator()(const at::Tensor& ids) const;  // [B, L] -> [B, L, D]
+};
+
+struct ClipText {
+  Streamed<ClipTextEmbeddings> embeddings;
+  std::vector<Streamed<ClipTextLayer>> layers;
   LayerNorm final_layer_norm;
 
   // Takes names with and without the prefix `text_model.`; leaves out what only pooled states need.

@@ -9,7 +9,8 @@ namespace emulsion::models {
 
 // A part of a model that is built when the work reaches it and dropped behind it, so that its
 // weights need be in memory only meanwhile.  Its tensors are a block of their own.
-// Parts are to be used in the order in which they were constructed.
+// Parts are to be used in the order in which they were constructed, and one is to be gone before
+// the next is built.  [one thread at a time for all parts of a view]
 template <class Part>
 class Streamed {
  public:

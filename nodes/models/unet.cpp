@@ -107,11 +107,11 @@ at::Tensor Unet::operator()(const at::Tensor& sample, double timestep, const at:
       skips.push_back(x);
     }
     if (!block.downsampler) continue;
-    x = downsampled(x, *block.downsampler);
+    x = downsampled(x, (*block.downsampler)());
     skips.push_back(x);
   }
   for (const UnetUnit& unit : middle) x = unit(std::move(x), inputs);
-  if (middle_end) x = (*middle_end)(x, inputs.time);
+  if (middle_end) x = (*middle_end)()(x, inputs.time);
   for (const UpBlock& block : up) {
     for (const UnetUnit& unit : block.units) {
       x = at::cat({x, skips.back()}, 1);
@@ -120,7 +120,7 @@ at::Tensor Unet::operator()(const at::Tensor& sample, double timestep, const at:
     }
     if (!block.upsampler) continue;
     x = upsample(x, skips.back().size(2), skips.back().size(3));  // odd sizes do not just double
-    x = (*block.upsampler)(x);
+    x = (*block.upsampler)()(x);
   }
   x = norm_out.activated(x);
   return conv_out(x);

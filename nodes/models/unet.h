@@ -12,18 +12,18 @@ namespace emulsion::models {
 struct Unet {
   struct DownBlock {
     std::vector<UnetUnit> units;
-    std::optional<Conv2d> downsampler;  // all but the innermost level
+    std::optional<Streamed<Conv2d>> downsampler;  // all but the innermost level
   };
   struct UpBlock {
     std::vector<UnetUnit> units;
-    std::optional<Conv2d> upsampler;  // all but the outermost level
+    std::optional<Streamed<Conv2d>> upsampler;  // all but the outermost level
   };
 
   Conv2d conv_in;
   TimeEmbedding time_embedding;
   std::vector<DownBlock> down;
   std::vector<UnetUnit> middle;  // none or one, with the attention between the two
-  std::optional<ResnetBlock> middle_end;
+  std::optional<Streamed<ResnetBlock>> middle_end;
   std::vector<UpBlock> up;
   GroupNorm norm_out;
   Conv2d conv_out;

@@ -55,19 +55,34 @@ void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context) const {
   }
 }
 
+TransformerStage::TransformerStage(const WeightView& w, const UnetConfig::Level& level,
+                                   const NormConfig& norm_config, std::int64_t position)
+    : block(w.scope("transformer_blocks").scope(std::to_string(position)), level) {
+  if (position == 0) {
+    norm.emplace(w.scope("norm"), level.channels, input_norm(norm_config));
+    proj_in.emplace(w.scope("proj_in"), level.channels, level.channels);
+  }
+  if (position + 1 == level.transformer_layers)
+    proj_out.emplace(w.scope("proj_out"), level.channels, level.channels);
+}
+
+at::Tensor TransformerStage::operator()(const at::Tensor& map, at::Tensor tokens,
+                                        const at::Tensor& context) const {
+  if (proj_in) tokens = (*proj_in)(tokens_of((*norm)(map)));
+  block.apply_(tokens, context);
+  return proj_out ? (*proj_out)(tokens) : tokens;
+}
+
 SpatialTransformer::SpatialTransformer(const WeightView& w, const UnetConfig::Level& level,
-                                       const NormConfig& norm_config)
-    : norm(w.scope("norm"), level.channels, input_norm(norm_config)),
-      proj_in(w.scope("proj_in"), level.channels, level.channels),
-      proj_out(w.scope("proj_out"), level.channels, level.channels) {
+                                       const NormConfig& norm) {
   for (std::int64_t i = 0; i < level.transformer_layers; ++i)
-    transformer_blocks.emplace_back(w.scope("transformer_blocks").scope(std::to_string(i)), level);
+    stages.emplace_back(w, level, norm, i);
 }
 
 at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
-  at::Tensor tokens = proj_in(tokens_of(norm(x)));  // [B, H*W, C]
-  for (const TransformerBlock& block : transformer_blocks) block.apply_(tokens, context);
-  tokens = proj_out(tokens);
+  at::Tensor tokens;  // [B, H*W, C]
+  for (const Streamed<TransformerStage>& stage : stages)
+    tokens = stage()(x, std::move(tokens), context);
   return map_of(tokens, x.size(2), x.size(3)).add_(x);
 }
 
@@ -80,7 +95,7 @@ UnetUnit::UnetUnit(const WeightView& block, std::int64_t position, const ResnetB
 
 at::Tensor UnetUnit::operator()(at::Tensor x, const UnetInputs& inputs) const {
   inputs.checkpoint();
-  x = resnet(x, inputs.time);
+  x = resnet()(x, inputs.time);
   return attention ? (*attention)(x, inputs.context) : x;
 }
 

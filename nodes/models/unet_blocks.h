@@ -5,6 +5,7 @@
 
 #include "models/attention.h"
 #include "models/layers.h"
+#include "models/streamed.h"
 
 namespace emulsion::models {
 
@@ -32,11 +33,21 @@ struct TransformerBlock {
   void apply_(at::Tensor& x, const at::Tensor& context) const;
 };
 
+// One of a spatial transformer's blocks; the first has the way in before it, the last the way out.
+struct TransformerStage {
+  std::optional<GroupNorm> norm;
+  std::optional<Linear> proj_in, proj_out;
+  TransformerBlock block;
+
+  TransformerStage(const WeightView& w, const UnetConfig::Level& level, const NormConfig& norm,
+                   std::int64_t position);
+  // map [B, C, H, W]; tokens [B, H*W, C], undefined for the first -> [B, H*W, C]
+  at::Tensor operator()(const at::Tensor& map, at::Tensor tokens, const at::Tensor& context) const;
+};
+
 // Transformer blocks over the positions of a feature map, around which its input is added.
 struct SpatialTransformer {
-  GroupNorm norm;
-  Linear proj_in, proj_out;
-  std::vector<TransformerBlock> transformer_blocks;
+  std::vector<Streamed<TransformerStage>> stages;
 
   SpatialTransformer(const WeightView& w, const UnetConfig::Level& level, const NormConfig& norm);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
@@ -51,7 +62,7 @@ struct UnetInputs {
 
 // A residual block with the transformer behind it, if there is one.
 struct UnetUnit {
-  ResnetBlock resnet;
+  Streamed<ResnetBlock> resnet;
   std::optional<SpatialTransformer> attention;
 
   UnetUnit(const WeightView& block, std::int64_t position, const ResnetBlock::Shape& shape,

@@ -3,31 +3,20 @@
 #include <optional>
 #include <vector>
 
-#include "models/attention.h"
-#include "models/layers.h"
+#include "models/vae_blocks.h"
 
 namespace emulsion::models {
-
-// Attention over all positions of a feature map, with one head.
-struct MapAttention {
-  GroupNorm group_norm;
-  Attention attention;
-
-  MapAttention(const WeightView& w, std::int64_t channels, const NormConfig& norm);
-  at::Tensor operator()(const at::Tensor& x) const;  // x [B, C, H, W] -> the same shape
-};
 
 // The decoder of an autoencoder for latent diffusion (Rombach et al. 2022, appendix G).
 struct VaeDecoder {
   struct UpBlock {
-    std::vector<ResnetBlock> resnets;
-    std::optional<Conv2d> upsampler;  // all but the outermost level
+    std::vector<Streamed<ResnetBlock>> resnets;
+    std::optional<Streamed<Conv2d>> upsampler;  // all but the outermost level
   };
 
   std::optional<Conv2d> post_quant_conv;
   Conv2d conv_in;
-  std::vector<ResnetBlock> middle;  // two
-  std::optional<MapAttention> middle_attention;
+  VaeMiddle middle;
   std::vector<UpBlock> up;
   GroupNorm norm_out;
   Conv2d conv_out;

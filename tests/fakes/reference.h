@@ -30,6 +30,13 @@ struct LoadedPart {
   std::shared_ptr<const WeightSet> weights;
 
   WeightView view() const { return WeightView(weights); }
+  // As a forecast sees it: a model that is built from it has all of its names checked.
+  WeightSet header() const {
+    WeightSet set = *weights;
+    set.header_only = true;
+    for (auto& [name, weight] : set.weights) weight.data = at::Tensor();
+    return set;
+  }
 };
 
 inline LoadedPart load_part(const std::filesystem::path& model, const std::string& part,

@@ -10,10 +10,7 @@ namespace emulsion::models {
 namespace {
 
 ClipText text_encoder(const fakes::LoadedPart& part) {
-  const WeightView view = part.view();
-  ClipText encoder(view, read_clip_text_config(*part.component));
-  view.finish();
-  return encoder;
+  return ClipText(part.view(), read_clip_text_config(*part.component));
 }
 
 TEST_CASE("the states of the text are transformers' within 1e-5") {
@@ -42,7 +39,7 @@ TEST_CASE("a text encoder whose config has another width is refused with the ten
   ClipTextConfig config = read_clip_text_config(*part.component);
   config.layers = 2;
   config.vocabulary = 7;
-  const WeightView view = part.view();
+  const WeightView view(std::make_shared<const WeightSet>(part.header()));
   const ClipText encoder(view, config);
   CHECK_THROWS_WITH_AS(
       view.finish(),

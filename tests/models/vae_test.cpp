@@ -10,10 +10,7 @@ namespace emulsion::models {
 namespace {
 
 VaeDecoder decoder_of(const fakes::LoadedPart& part) {
-  const WeightView view = part.view();
-  VaeDecoder decoder(view, read_vae_config(*part.component));
-  view.finish();
-  return decoder;
+  return VaeDecoder(part.view(), read_vae_config(*part.component));
 }
 
 TEST_CASE("a decoded latent is diffusers' within 2e-5") {
@@ -37,7 +34,7 @@ TEST_CASE("a decoder asks before each residual block of its levels whether to go
 
 TEST_CASE("only a decoder's tensors are asked for, and all of them") {
   const auto part = fakes::load_part(fakes::reference_model("sd21_base_like"), "vae");
-  WeightSet damaged = *part.weights;
+  WeightSet damaged = part.header();
   std::erase_if(damaged.weights, [](const auto& entry) { return entry.first.starts_with("enc"); });
   damaged.weights.erase("post_quant_conv.bias");
   damaged.weights["decoder.extra"] = {};
