@@ -33,7 +33,7 @@ SmallestBudget smallest_budget(PlacementProblem problem, std::size_t device) {
   SmallestBudget smallest{device, 0, ample.residency.seconds};
   if (ample.residency.overshoot > 0) return smallest;
   Bytes most = 0;
-  for (const Bytes bytes : usage_of(problem, ample.assignment, ample.residency)[device])
+  for (const Bytes bytes : usage_of(problem, ample.assignment, ample.residency.weights)[device])
     most = std::max(most, bytes);
   Bytes too_small = 0, enough = most / kMiB + 1;  // in MiB
   while (enough - too_small > 1) {

@@ -13,15 +13,10 @@ constexpr std::size_t kQuickEffort = 40, kFullEffort = 2000;
 constexpr std::size_t kMostBranches = 20000;  // of branch and bound
 constexpr std::size_t kMostLeaves = 3000;     // assignments that it compares
 
-bool is_better(const ResidencyPlan& plan, const ResidencyPlan& than) {
-  if (plan.overshoot != than.overshoot) return plan.overshoot < than.overshoot;
-  return plan.seconds < than.seconds * (1 - 1e-9);
-}
-
 class PlacementSearch {
  public:
   explicit PlacementSearch(const PlacementProblem& problem) : problem_(problem) {
-    best_.residency.overshoot = std::numeric_limits<Bytes>::max();
+    best_.overshoot = std::numeric_limits<Bytes>::max();
     for (std::size_t p = 0; p < problem.runs.size(); ++p) {
       const std::size_t loop = problem.runs[p].loop;
       times_.push_back(loop == kNone ? 1 : problem.loops[loop].iterations);
@@ -31,8 +26,8 @@ class PlacementSearch {
   Placement search() {
     for (const Assignment& start : starts()) descend(start);
     branch();
-    best_.residency = plan_residency(problem_, best_.assignment, kFullEffort);
-    return std::move(best_);
+    ResidencyPlan plan = plan_residency(problem_, best_assignment_, kFullEffort);
+    return {std::move(best_assignment_), std::move(plan)};
   }
 
  private:
@@ -60,24 +55,42 @@ class PlacementSearch {
     return starts;
   }
 
-  const ResidencyPlan& judge(const Assignment& assignment) {
+  struct Judgement {
+    Bytes overshoot = 0;
+    double seconds = 0;  // or, where that is no better than what was known, at least so many
+  };
+
+  static bool is_better(const Judgement& plan, const Judgement& than) {
+    if (plan.overshoot != than.overshoot) return plan.overshoot < than.overshoot;
+    return plan.seconds < than.seconds * (1 - 1e-9);
+  }
+
+  // As far as it matters to whoever knows of `rival`.
+  Judgement judge(const Assignment& assignment, const Judgement& rival) {
     const auto [found, is_new] = judged_.try_emplace(assignment);
-    if (is_new) {
-      found->second = plan_residency(problem_, assignment, kQuickEffort);
-      if (is_better(found->second, best_.residency)) best_ = {assignment, found->second};
+    if (!is_new) return found->second;
+    const double cutoff =
+        rival.overshoot == 0 ? rival.seconds : std::numeric_limits<double>::infinity();
+    const ResidencyPlan plan = plan_residency(problem_, assignment, kQuickEffort, cutoff);
+    found->second = {plan.overshoot, plan.seconds};
+    if (is_better(found->second, best_)) {
+      best_ = found->second;
+      best_assignment_ = assignment;
     }
     return found->second;
   }
 
   void descend(Assignment at) {
-    judge(at);
+    Judgement reached = judge(at, {std::numeric_limits<Bytes>::max(), 0});
     for (bool moved = true; moved;) {
       moved = false;
-      for (const Assignment& next : neighbours(at))
-        if (is_better(judge(next), judge(at))) {
-          at = next;
-          moved = true;
-        }
+      for (const Assignment& next : neighbours(at)) {
+        const Judgement judged = judge(next, reached);
+        if (!is_better(judged, reached)) continue;
+        reached = judged;
+        at = next;
+        moved = true;
+      }
     }
   }
 
@@ -135,13 +148,12 @@ class PlacementSearch {
   }
 
   void branch_at(std::size_t position, double seconds, Assignment& partial) {
-    const bool fits = best_.residency.overshoot == 0;
-    if (fits && seconds + rest_[position] >= best_.residency.seconds) return;
+    if (best_.overshoot == 0 && seconds + rest_[position] >= best_.seconds) return;
     if (branches_ == kMostBranches || leaves_ == kMostLeaves) return;
     ++branches_;
     if (position == problem_.runs.size()) {
       ++leaves_;
-      judge(partial);
+      judge(partial, best_);
       return;
     }
     const auto& all = problem_.runs[position].options;
@@ -194,9 +206,10 @@ class PlacementSearch {
   const PlacementProblem& problem_;
   std::vector<double> times_;  // by position: runs of it
   std::vector<double> rest_;   // by position: the least that it and all later runs compute
-  std::map<Assignment, ResidencyPlan> judged_;
+  std::map<Assignment, Judgement> judged_;
   std::size_t branches_ = 0, leaves_ = 0;
-  Placement best_;
+  Judgement best_;
+  Assignment best_assignment_;
 };
 
 }  // namespace

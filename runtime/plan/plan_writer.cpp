@@ -20,7 +20,7 @@ class PlanWriter {
         weights_(decision.placement.residency.weights),
         replicas_(replicas_of(decision.problem, decision.placement.assignment)),
         usage_(usage_of(decision.problem, decision.placement.assignment,
-                        decision.placement.residency)) {}
+                        decision.placement.residency.weights)) {}
 
   ExecutionPlan write() {
     start_plan();
@@ -59,7 +59,7 @@ class PlanWriter {
   // Weights of an earlier run that are in the way, or not wanted in the form that they have.
   void evict_residents() {
     for (const Residency& weights : weights_) {
-      if (!weights.resident) continue;
+      if (weights.resident == nullptr) continue;
       const bool kept =
           weights.stations.empty() ? weights.kept_after : weights.stations.front().kept_before;
       if (!kept) evict(plan_.steps, weights);
@@ -297,10 +297,10 @@ class PlanWriter {
     step.component = component_id(weights);
     step.device = device_id(weights.device);
     if (weights.via_host) step.from = host();
-    step.held = weights.level.held;
-    step.passed = bytes - weights.level.streamed;
-    step.streamed = weights.level.blocks;
-    step.prefetch = weights.level.prefetch;
+    step.held = weights.held;
+    step.passed = bytes - weights.level->streamed;
+    step.streamed = weights.level->blocks;
+    step.prefetch = weights.level->prefetch;
     step.seconds = load_seconds(d_.problem, weights);
     steps.push_back(std::move(step));
   }
@@ -327,9 +327,9 @@ class PlanWriter {
           std::ranges::find(components, weights.component) == components.end())
         continue;
       used.push_back(&weights);
-      step.estimate.weights += weights.level.held;
+      step.estimate.weights += weights.held;
       step.streamed +=
-          static_cast<Bytes>(static_cast<double>(weights.level.streamed) * option.passes);
+          static_cast<Bytes>(static_cast<double>(weights.level->streamed) * option.passes);
     }
     step.peak = usage_[option.device][p];
     step.seconds = run_seconds(d_.problem, option, used);

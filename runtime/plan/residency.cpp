@@ -31,16 +31,16 @@ double loads_of(const PlacementProblem& problem, const Residency& weights) {
 // Seconds that one run waits for the blocks of these weights.
 double stream_wait(const PlacementProblem& problem, const PlacementOption& option,
                    const Residency& weights) {
-  if (weights.level.blocks.empty()) return 0;
+  if (weights.level->blocks.empty()) return 0;
   const PlacementDevice& device = problem.devices[weights.device];
-  const auto bytes = static_cast<double>(weights.level.streamed) * option.passes;
+  const auto bytes = static_cast<double>(weights.level->streamed) * option.passes;
   const bool mappable = problem.components[weights.component].mappable;
   const double rate = weights.via_host
                           ? device.from_host
                           : (mappable ? device.mappable_seconds : device.converted_seconds);
   const double seconds = bytes * rate + device.latency * option.passes *
-                                            static_cast<double>(weights.level.blocks.size());
-  const bool beside = weights.level.prefetch && device.copies_beside;
+                                            static_cast<double>(weights.level->blocks.size());
+  const bool beside = weights.level->prefetch && device.copies_beside;
   return beside ? std::max(0.0, seconds - option.seconds) : seconds;
 }
 
@@ -50,8 +50,7 @@ double cost_of(const PlacementProblem& problem, const Assignment& assignment,
   const double load = load_seconds(problem, weights);
   double seconds = load * loads_of(problem, weights);
   const bool returns = problem.repeats && problem.after_use != AfterUse::Drop;
-  if (returns && !weights.kept_after && (!weights.stations.empty() || weights.resident))
-    seconds += load;
+  if (returns && !weights.kept_after) seconds += load;
   if (weights.via_host) {
     const PlacementComponent& component = problem.components[weights.component];
     seconds += file_seconds(problem.devices.back(), component.mappable, component.bytes);
@@ -71,7 +70,7 @@ void add(std::vector<Bytes>& usage, std::size_t begin, std::size_t end, Bytes by
 
 void add_weights(const PlacementProblem& problem, const Residency& weights, Usage& usage) {
   std::vector<Bytes>& device = usage[weights.device];
-  const Bytes held = weights.level.held;
+  const Bytes held = weights.held;
   std::size_t before = 0;
   for (const Station& station : weights.stations) {
     if (station.kept_before) add(device, before, station.begin, held);
@@ -124,10 +123,12 @@ double base_seconds(const PlacementProblem& problem, const Assignment& assignmen
 // Searches the ways to make everything fit, beginning with all weights staying wherever they can.
 class ResidencySearch {
  public:
-  ResidencySearch(const PlacementProblem& problem, const Assignment& assignment, std::size_t effort)
+  ResidencySearch(const PlacementProblem& problem, const Assignment& assignment, std::size_t effort,
+                  double cutoff)
       : problem_(problem),
         assignment_(assignment),
         effort_(effort),
+        cutoff_(cutoff),
         base_(base_usage(problem, assignment)),
         base_seconds_(base_seconds(problem, assignment)) {
     best_.overshoot = std::numeric_limits<Bytes>::max();
@@ -144,7 +145,9 @@ class ResidencySearch {
  private:
   struct State {
     std::vector<Residency> weights;
+    std::vector<Bytes> limits;      // that weights may hold
     std::vector<bool> host_locked;  // no copy in host memory, whatever it would save
+    std::vector<bool> holds_most;   // no more is streamed than must be
   };
   struct Violation {
     std::size_t device = kNone, position = kNone;
@@ -161,7 +164,8 @@ class ResidencySearch {
         Residency& made = state.weights.emplace_back();
         made.component = component;
         made.device = device;
-        made.level.held = problem_.components[component].bytes;
+        made.level = &problem_.components[component].with_prefetch.front();
+        made.held = made.level->held;
       }
       return state.weights[found];
     };
@@ -170,17 +174,20 @@ class ResidencySearch {
         add_use(residency_at(component, device_at(problem_, assignment_, p)), p);
     for (const PlacementResident& resident : problem_.residents) {
       Residency& weights = residency_at(resident.component, resident.device);
-      weights.resident = resident.level;
-      weights.level = resident.level;
+      weights.resident = weights.level = &resident.level;
+      weights.held = resident.level.held;
       if (!weights.stations.empty()) weights.stations.front().kept_before = true;
-    }
-    for (const Residency& weights : state.weights) {
-      const bool on_host = slot[weights.component * devices + problem_.host()] != kNone;
-      state.host_locked.push_back(on_host);
     }
     const bool stays = problem_.repeats ? problem_.after_use != AfterUse::Drop
                                         : problem_.after_use == AfterUse::Stay;
-    for (Residency& weights : state.weights) weights.kept_after = stays;
+    for (std::size_t w = 0; w < state.weights.size(); ++w) {
+      Residency& weights = state.weights[w];
+      weights.kept_after = stays;
+      state.limits.push_back(problem_.components[weights.component].bytes);
+      state.host_locked.push_back(slot[weights.component * devices + problem_.host()] != kNone);
+      state.holds_most.push_back(!problem_.devices[weights.device].copies_beside);
+      choose_form(state, w);
+    }
   }
 
   void add_use(Residency& weights, std::size_t position) const {
@@ -221,6 +228,10 @@ class ResidencySearch {
 
   void visit(const State& state) {
     const double seconds = seconds_of(state);
+    if (seconds >= cutoff_ && best_.overshoot > 0) {
+      best_ = {state.weights, seconds, 0, kNone};
+      return;
+    }
     const bool fits_already = best_.overshoot == 0;
     if (fits_already && (seconds >= best_.seconds || effort_ == 0)) return;
     if (effort_ > 0) --effort_;
@@ -254,24 +265,77 @@ class ResidencySearch {
       }
       if (weights.via_host && worst.device == problem_.host() &&
           weights.stations.front().begin <= worst.position && worst.position < weights.host_end()) {
-        State without = state;
-        without.weights[w].via_host = false;
-        without.host_locked[w] = true;
-        ways.push_back(std::move(without));
+        for (const auto locks : {&State::host_locked, &State::holds_most}) {
+          if ((state.*locks)[w]) continue;
+          State changed = state;
+          (changed.*locks)[w] = true;
+          add_way(std::move(changed), w, ways);
+        }
       }
     }
     return ways;
   }
 
-  // Adds the state, by way of host memory or not, whichever takes less time.
-  void add_way(State state, std::size_t w, std::vector<State>& ways) const {
+  // The fastest way to have weights within their limit: streamed or not, by way of host memory or
+  // not.
+  void choose_form(State& state, std::size_t w) const {
     Residency& weights = state.weights[w];
-    const bool can =
-        !state.host_locked[w] && weights.device != problem_.host() && !weights.stations.empty();
-    weights.via_host = false;
-    const double direct = cost_of(problem_, assignment_, weights);
-    weights.via_host = can;
-    if (can && cost_of(problem_, assignment_, weights) >= direct) weights.via_host = false;
+    if (weights.stations.empty()) return;
+    const bool can = !state.host_locked[w] && weights.device != problem_.host();
+    const bool was_kept = weights.stations.front().kept_before;
+    Form best;
+    double least = std::numeric_limits<double>::infinity();
+    for (const Form& level : forms(state, w))
+      for (const bool via_host : {false, true}) {
+        if (via_host && !can) continue;
+        Form form = level;
+        form.via_host = via_host;
+        take(weights, form, was_kept);
+        const double cost = cost_of(problem_, assignment_, weights);
+        if (cost >= least) continue;
+        least = cost;
+        best = form;
+      }
+    take(weights, best, was_kept);
+  }
+
+  // A way to have weights.
+  struct Form {
+    const StreamLevel* level = nullptr;
+    Bytes held = 0;
+    bool via_host = false;
+  };
+
+  static void take(Residency& weights, const Form& form, bool was_kept) {
+    weights.level = form.level;
+    weights.held = form.held;
+    weights.via_host = form.via_host;
+    const bool reloads = weights.resident != nullptr && form.level != weights.resident;
+    weights.stations.front().kept_before = was_kept && !reloads;
+  }
+
+  // Levels within the limit.  Where copies cost no time of the device, it may be faster to stream
+  // more than must be: the first blocks are then worked with while the next ones come.
+  std::vector<Form> forms(const State& state, std::size_t w) const {
+    const Residency& weights = state.weights[w];
+    const PlacementComponent& component = problem_.components[weights.component];
+    std::vector<Form> forms;
+    if (weights.resident != nullptr && weights.resident->held <= state.limits[w] &&
+        weights.stations.front().kept_before)
+      forms.push_back({weights.resident, weights.resident->held});
+    for (const auto* levels : {&component.with_prefetch, &component.without_prefetch})
+      for (const StreamLevel& level : *levels) {
+        if (!problem_.streams && !level.blocks.empty()) break;
+        const Bytes held = level.held + staging(weights, level);
+        if (held > state.limits[w]) continue;
+        forms.push_back({&level, held});
+        if (state.holds_most[w] || !level.prefetch) break;
+      }
+    return forms;
+  }
+
+  void add_way(State state, std::size_t w, std::vector<State>& ways) const {
+    choose_form(state, w);
     ways.push_back(std::move(state));
   }
 
@@ -333,23 +397,12 @@ class ResidencySearch {
     const Residency& weights = state.weights[w];
     const PlacementComponent& component = problem_.components[weights.component];
     if (!problem_.streams || component.blocks.empty() || !covers(weights, worst.position)) return;
-    for (const auto* levels : {&component.with_prefetch, &component.without_prefetch}) {
-      const StreamLevel* chosen = nullptr;
-      for (const StreamLevel& level : *levels) {
-        const Bytes held = level.held + staging(weights, level);
-        if (held >= weights.level.held) continue;
-        chosen = &level;
-        if (held <= weights.level.held - worst.overshoot) break;
-      }
-      if (chosen == nullptr) continue;
-      State changed = state;
-      Residency& streamed = changed.weights[w];
-      streamed.level = *chosen;
-      streamed.level.held += staging(weights, *chosen);
-      if (streamed.resident && !streamed.stations.empty())
-        streamed.stations.front().kept_before = false;
-      add_way(std::move(changed), w, ways);
-    }
+    const StreamLevel& leanest = component.without_prefetch.back();
+    const Bytes least = leanest.held + staging(weights, leanest);
+    if (least >= weights.held) return;
+    State changed = state;
+    changed.limits[w] = std::max(least, weights.held - worst.overshoot);
+    add_way(std::move(changed), w, ways);
   }
 
   // Blocks are read while the node works, and then staging is there, too.
@@ -361,6 +414,7 @@ class ResidencySearch {
   const PlacementProblem& problem_;
   const Assignment& assignment_;
   std::size_t effort_;
+  const double cutoff_;
   const Usage base_;
   const double base_seconds_;
   ResidencyPlan best_;
@@ -372,7 +426,7 @@ std::size_t Residency::host_end() const {
   std::size_t end = 0;
   for (const Station& station : stations) {
     const bool loads_inside = station.loop != kNone && !station.pinned;
-    if (!level.blocks.empty() || loads_inside)
+    if (!level->blocks.empty() || loads_inside)
       end = station.end;
     else if (!station.kept_before)
       end = station.begin + 1;
@@ -383,7 +437,7 @@ std::size_t Residency::host_end() const {
 double load_seconds(const PlacementProblem& problem, const Residency& weights) {
   const PlacementComponent& component = problem.components[weights.component];
   const PlacementDevice& device = problem.devices[weights.device];
-  const Bytes passed = component.bytes - weights.level.streamed;
+  const Bytes passed = component.bytes - weights.level->streamed;
   if (weights.via_host) return device.latency + static_cast<double>(passed) * device.from_host;
   return device.latency + file_seconds(device, component.mappable, passed);
 }
@@ -396,15 +450,23 @@ double run_seconds(const PlacementProblem& problem, const PlacementOption& optio
 }
 
 std::vector<std::vector<Bytes>> usage_of(const PlacementProblem& problem,
-                                         const Assignment& assignment, const ResidencyPlan& plan) {
+                                         const Assignment& assignment,
+                                         const std::vector<Residency>& weights) {
   Usage usage = base_usage(problem, assignment);
-  for (const Residency& weights : plan.weights) add_weights(problem, weights, usage);
+  for (const Residency& held : weights) add_weights(problem, held, usage);
   return usage;
 }
 
+double seconds_of(const PlacementProblem& problem, const Assignment& assignment,
+                  const std::vector<Residency>& weights) {
+  double seconds = base_seconds(problem, assignment);
+  for (const Residency& held : weights) seconds += cost_of(problem, assignment, held);
+  return seconds;
+}
+
 ResidencyPlan plan_residency(const PlacementProblem& problem, const Assignment& assignment,
-                             std::size_t effort) {
-  return ResidencySearch(problem, assignment, effort).search();
+                             std::size_t effort, double cutoff) {
+  return ResidencySearch(problem, assignment, effort, cutoff).search();
 }
 
 }  // namespace emulsion

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <limits>
 #include <vector>
 
 #include "plan/placement.h"
@@ -21,11 +21,12 @@ struct Residency {
     bool kept_before = false;  // since the station before, or since the start, without a load
   };
   std::size_t component = 0, device = 0;
-  StreamLevel level;
+  const StreamLevel* level = nullptr;  // of the problem's component, or of its resident
+  Bytes held = 0;                      // by the level, and what streaming needs besides
   bool via_host = false;  // a copy in host memory serves all loads and blocks but the first
   std::vector<Station> stations;
-  std::optional<StreamLevel> resident;  // as it is there at the start
-  bool kept_after = false;              // until the end of the run
+  const StreamLevel* resident = nullptr;  // as they are there at the start
+  bool kept_after = false;                // until the end of the run
 
   // The last position, half open, at which the copy in host memory is needed.
   std::size_t host_end() const;
@@ -40,13 +41,20 @@ struct ResidencyPlan {
 
 // Decides for an assignment what is resident when: of all weights that could stay until their next
 // use, those leave, or stream, that cost the least time for the room that they make.  Bounded
-// search: `effort` states are looked at, at most.
+// search: `effort` states are looked at, at most.  A plan that would take `cutoff` seconds or more
+// need not be found; what is given instead takes that long at least.
 ResidencyPlan plan_residency(const PlacementProblem& problem, const Assignment& assignment,
-                             std::size_t effort);
+                             std::size_t effort,
+                             double cutoff = std::numeric_limits<double>::infinity());
 
-// Bytes on a device at each position, with the plan's weights.
+// Bytes by device, at each position.
 std::vector<std::vector<Bytes>> usage_of(const PlacementProblem& problem,
-                                         const Assignment& assignment, const ResidencyPlan& plan);
+                                         const Assignment& assignment,
+                                         const std::vector<Residency>& weights);
+
+// Seconds of everything: runs, copies of values, loads, waits for blocks.
+double seconds_of(const PlacementProblem& problem, const Assignment& assignment,
+                  const std::vector<Residency>& weights);
 
 // Seconds of one run with the wait for streamed blocks.
 double run_seconds(const PlacementProblem& problem, const PlacementOption& option,
