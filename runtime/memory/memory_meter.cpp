@@ -56,6 +56,10 @@ Account& take_account() {
 // Host memory of work for an accelerator belongs to no meter.
 Account& account_for(c10::Device device) { return device.is_cpu() ? take_account() : unmetered(); }
 
+Account& account_of(const MemoryMeter* meter) {
+  return meter == nullptr ? unmetered() : meter->account();
+}
+
 void add_or_throw(Account& account, Bytes bytes) {
   if (!account.add(bytes))
     throw OutOfMemory(str("mapping ", format_bytes(bytes),
@@ -109,7 +113,7 @@ void MemoryMeter::add_mapped(Bytes bytes) {
 }
 
 MappedShare::MappedShare(const MemoryMeter* meter, Bytes bytes)
-    : account_(meter == nullptr ? unmetered() : meter->account()), bytes_(bytes) {
+    : account_(account_of(meter)), bytes_(bytes) {
   add_or_throw(account_, bytes_);
 }
 
@@ -118,7 +122,8 @@ MappedShare::~MappedShare() { account_.remove(bytes_); }
 MeterScope::MeterScope(const MemoryMeter& meter, Reach reach)
     : MeterScope(meter.account(), reach) {}
 
-MeterScope::MeterScope(std::nullptr_t, Reach reach) : MeterScope(unmetered(), reach) {}
+MeterScope::MeterScope(const MemoryMeter* meter, Reach reach)
+    : MeterScope(account_of(meter), reach) {}
 
 MeterScope::MeterScope(MemoryMeter::Account& account, Reach reach)
     : before_(of_thread), reach_(reach) {

@@ -60,8 +60,8 @@ class MeterScope {
   enum class Reach { Workers, ThisThread };  // ThisThread: for work beside the run
 
   explicit MeterScope(const MemoryMeter& meter, Reach reach = Reach::Workers);
-  // What belongs to no meter.
-  explicit MeterScope(std::nullptr_t, Reach reach = Reach::Workers);
+  // A null meter stands for what belongs to none.
+  explicit MeterScope(const MemoryMeter* meter, Reach reach = Reach::Workers);
   ~MeterScope();
   MeterScope(const MeterScope&) = delete;
   MeterScope& operator=(const MeterScope&) = delete;

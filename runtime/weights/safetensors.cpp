@@ -145,7 +145,8 @@ std::string read_header_text(const std::string& place, const std::filesystem::pa
     throw WeightError(
         str(place, ": expected a safetensors file, got ", file_bytes, " bytes", kRemedy));
   std::uint64_t length = 0;
-  read_bytes(path, 0, &length, kLengthBytes);
+  FileReader reader(path);
+  reader.read(0, &length, kLengthBytes);
   if (length > kMostHeaderBytes)
     throw WeightError(str(place, ": no safetensors file: header length: expected at most ",
                           kMostHeaderBytes, ", got ", length, kRemedy));
@@ -153,7 +154,7 @@ std::string read_header_text(const std::string& place, const std::filesystem::pa
     throw WeightError(str(place, ": cut short: expected a header of ", length, " bytes, got ",
                           file_bytes - kLengthBytes, kRemedy));
   std::string header(length, '\0');
-  read_bytes(path, kLengthBytes, header.data(), header.size());
+  reader.read(kLengthBytes, header.data(), header.size());
   return header;
 }
 
@@ -209,12 +210,9 @@ bool write_file(const std::filesystem::path& path, const std::string& header,
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)) {
-  const std::string place = path_.string();
-  std::error_code unreadable;
-  file_bytes_ = std::filesystem::file_size(path_, unreadable);
-  if (unreadable) throw WeightError(str(place, ": ", unreadable.message()));
-  const std::string header = read_header_text(place, path_, file_bytes_);
+SafetensorsFile::SafetensorsFile(std::filesystem::path path)
+    : path_(std::move(path)), identity_(identity_of(path_)) {
+  const std::string header = read_header_text(path_.string(), path_, identity_.bytes);
   read_header(header, kLengthBytes + header.size());
   check_layout(kLengthBytes + header.size());
 }
@@ -224,7 +222,7 @@ void SafetensorsFile::read_header(const std::string& header, std::uint64_t data_
   for (const auto& [name, entry] : json.items()) {
     if (name != kMetadata) {
       const HeaderEntry checked(path_, name, entry);
-      tensors_.emplace(name, checked.tensor(data_begin, file_bytes_ - data_begin));
+      tensors_.emplace(name, checked.tensor(data_begin, identity_.bytes - data_begin));
       continue;
     }
     const auto is_text = [](const Json& value) { return value.is_string(); };
@@ -255,27 +253,29 @@ void SafetensorsFile::check_layout(std::uint64_t data_begin) const {
     end = tensor->begin + static_cast<std::uint64_t>(tensor->spec.bytes());
     before = name;
   }
-  if (end != file_bytes_)
-    throw WeightError(str(path_.string(), ": ", end > file_bytes_ ? "cut short" : "too long",
-                          ": expected ", end, " bytes, got ", file_bytes_, kRemedy));
+  if (end != identity_.bytes)
+    throw WeightError(str(path_.string(), ": ", end > identity_.bytes ? "cut short" : "too long",
+                          ": expected ", end, " bytes, got ", identity_.bytes, kRemedy));
 }
 
-void read_bytes(const std::filesystem::path& path, std::uint64_t begin, void* into,
-                std::size_t count) {
-  std::ifstream file(path, std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(begin));
-  file.read(static_cast<char*>(into), static_cast<std::streamsize>(count));
-  if (!file)
-    throw WeightError(str(path.string(), ": cannot be read: expected ", count, " bytes at byte ",
-                          begin, ", got ", file.gcount()));
+FileReader::FileReader(const std::filesystem::path& path)
+    : path_(path), file_(path, std::ios::binary) {}
+
+void FileReader::read(std::uint64_t begin, void* into, std::size_t count) {
+  file_.seekg(static_cast<std::streamoff>(begin));
+  file_.read(static_cast<char*>(into), static_cast<std::streamsize>(count));
+  if (!file_)
+    throw WeightError(str(path_.string(), ": cannot be read: expected ", count, " bytes at byte ",
+                          begin, ", got ", file_.gcount()));
 }
 
 std::map<std::string, at::Tensor> read_safetensors(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
+  FileReader reader(path);
   std::map<std::string, at::Tensor> tensors;
   for (const auto& [name, stored] : file.tensors()) {
     const at::Tensor tensor = at::empty(stored.spec.shape, at::dtype(stored.spec.dtype));
-    read_bytes(path, stored.begin, tensor.mutable_data_ptr(), tensor.nbytes());
+    reader.read(stored.begin, tensor.mutable_data_ptr(), tensor.nbytes());
     tensors.emplace(name, tensor);
   }
   return tensors;

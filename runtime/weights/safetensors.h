@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <string_view>
 
 #include "emulsion/value.h"
+#include "weights/file_identity.h"
 
 namespace emulsion {
 
@@ -25,7 +27,7 @@ class SafetensorsFile {
   explicit SafetensorsFile(std::filesystem::path path);
 
   const std::filesystem::path& path() const { return path_; }
-  std::uint64_t file_bytes() const { return file_bytes_; }
+  const FileIdentity& identity() const { return identity_; }  // when it was opened
   const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
@@ -34,15 +36,22 @@ class SafetensorsFile {
   void check_layout(std::uint64_t data_begin) const;
 
   std::filesystem::path path_;
-  std::uint64_t file_bytes_ = 0;
+  FileIdentity identity_;
   std::map<std::string, StoredTensor, std::less<>> tensors_;
   std::map<std::string, std::string> metadata_;
 };
 
-// Copies a file's bytes from `begin` on into `into`.  Throws WeightError when they are not there.
-// [any thread]
-void read_bytes(const std::filesystem::path& path, std::uint64_t begin, void* into,
-                std::size_t count);
+// Reads parts of a file.  Throws WeightError when they are not there.  [one thread at a time]
+class FileReader {
+ public:
+  explicit FileReader(const std::filesystem::path& path);
+  // Copies the file's bytes from `begin` on into `into`.
+  void read(std::uint64_t begin, void* into, std::size_t count);
+
+ private:
+  const std::filesystem::path& path_;
+  std::ifstream file_;
+};
 
 // All tensors of a small file, in memory of their own and in their own dtype.  Throws WeightError.
 // [any thread]
