@@ -177,6 +177,7 @@ class Pipeline {
     std::vector<Slot> slots;
     for (const ComponentRef& ref : graph.components) {
       auto set = std::make_shared<WeightSet>();
+      set->header_only = true;
       set->weights["w"].spec = mib(ref.part == "clip" ? 4 : ref.part == "unet" ? 5 : 2);
       slots.push_back({std::make_shared<const Component>(), set});
     }
@@ -185,8 +186,18 @@ class Pipeline {
 
   Forecasts forecasts() const { return forecast(graph, nodes, headers(), at::kFloat); }
 
-  ExecutionPlan plan(Bytes budget) const {
-    return make_plan(graph, forecasts(), {{.name = "cpu", .capacity = budget}});
+  ExecutionPlan plan(Bytes budget) const { return plan({{.name = "cpu", .capacity = budget}}); }
+
+  ExecutionPlan plan(std::vector<DeviceBudget> devices) const {
+    return make_plan(graph, forecasts(), request(std::move(devices)));
+  }
+
+  // Of devices with typical speeds; the last is the host.
+  static PlanRequest request(std::vector<DeviceBudget> devices) {
+    PlanRequest request;
+    request.speeds = speeds_of(devices, typical_speeds());
+    request.devices = std::move(devices);
+    return request;
   }
 
   Graph graph;
