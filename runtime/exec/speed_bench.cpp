@@ -1,0 +1,53 @@
+#include "exec/speed_bench.h"
+
+#include <c10/core/InferenceMode.h>
+
+#include "exec/speed_samples.h"
+#include "exec/speed_transfers.h"
+
+namespace emulsion {
+namespace {
+
+constexpr Bytes kTransferBytes = 256 * kMiB;
+constexpr std::int64_t kMostShrunk = 8;
+constexpr double kPatience = 0.5;  // seconds for the first convolution
+
+std::vector<c10::ScalarType> dtypes_of(c10::Device device) {
+  std::vector<c10::ScalarType> dtypes{c10::ScalarType::Float, c10::ScalarType::BFloat16};
+  if (!device.is_cpu()) dtypes.push_back(c10::ScalarType::Half);
+  return dtypes;
+}
+
+// 1 unless the full shapes would take too long; work falls with its square.
+std::int64_t bearable_shrink(c10::Device device, c10::ScalarType dtype) {
+  const SpeedSample small = speed_samples(device, dtype, kMostShrunk).convolution.front();
+  const double seconds = fastest_seconds(device, small.run) * kMostShrunk * kMostShrunk;
+  std::int64_t shrink = 1;
+  while (shrink < kMostShrunk && seconds > kPatience * static_cast<double>(shrink * shrink))
+    shrink *= 2;
+  return shrink;
+}
+
+ComputeSpeed measure_compute(c10::Device device, c10::ScalarType dtype) {
+  const SpeedSamples samples = speed_samples(device, dtype, bearable_shrink(device, dtype));
+  const auto seconds = [&](const SpeedSample& sample) {
+    return fastest_seconds(device, sample.run);
+  };
+  return {.convolution = rate_of(samples.convolution, seconds),
+          .product = rate_of(samples.product, seconds),
+          .attention = rate_of(samples.attention, seconds),
+          .traffic = rate_of(samples.traffic, seconds)};
+}
+
+}  // namespace
+
+DeviceSpeed measure_speed(c10::Device device, const std::filesystem::path& folder) {
+  const c10::InferenceMode inference;
+  DeviceSpeed speed;
+  for (const c10::ScalarType dtype : dtypes_of(device))
+    speed.compute[dtype] = measure_compute(device, dtype);
+  measure_transfers(speed, device, folder, kTransferBytes);
+  return speed;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,179 @@
+#include "exec/speed_samples.h"
+
+#include <ATen/core/List.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/_softmax.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+namespace emulsion {
+namespace {
+
+constexpr std::int64_t kTileRows = 256;  // queries at a time, where attention goes by tiles
+
+using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
+                                   const std::optional<at::Tensor>&, std::string_view,
+                                   c10::List<std::optional<at::Scalar>>,
+                                   std::optional<std::string_view>);
+
+// oneDNN's matrix product, which has no C++ function.
+std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
+  const auto op = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+  if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) return std::nullopt;
+  return op->typed<LinearPointwise>();
+}
+
+class SampleMaker {
+ public:
+  SampleMaker(c10::Device device, c10::ScalarType dtype, std::int64_t shrink)
+      : options_(at::TensorOptions(device).dtype(dtype)), shrink_(shrink) {}
+
+  // `side` pixels on both sides, 3x3
+  SpeedSample convolution(double share, std::int64_t batch, std::int64_t in, std::int64_t out,
+                          std::int64_t side) const {
+    const at::Tensor x = map(batch, in, side), weight = ones({out, in, 3, 3}), bias = ones({out});
+    const bool turns = x.is_cpu() && weight.numel() > x.numel();
+    const double work = 18.0 * static_cast<double>(x.numel() * out);
+    return {work, share, [=] {
+              const at::Tensor y = at::conv2d(turns ? x.contiguous() : x, weight, bias, 1, 1);
+              if (turns) y.contiguous(at::MemoryFormat::ChannelsLast);
+            }};
+  }
+
+  SpeedSample product(double share, std::int64_t rows, std::int64_t in, std::int64_t out) const {
+    const at::Tensor x = ones({1, shrunk(rows), in}), weight = ones({out, in}), bias = ones({out});
+    const double work = 2.0 * static_cast<double>(x.numel() * out);
+    const auto pointwise = linear_pointwise();
+    if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf)
+      return {work, share, [=] { at::linear(x, weight, bias); }};
+    return {work, share, [=] {
+              pointwise->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+            }};
+  }
+
+  SpeedSample attention(double share, std::int64_t queries, std::int64_t keys, std::int64_t heads,
+                        std::int64_t width) const {
+    const at::Tensor q = ones({1, heads, shrunk(queries), width}),
+                     k = ones({1, heads, shrunk(keys), width}), v = ones(k.sizes());
+    const double work = 4.0 * static_cast<double>(q.numel() * k.size(2));
+    if (q.is_cpu() && q.scalar_type() == at::kBFloat16 && keys >= kTileRows)
+      return {work, share, [=] { attend_in_tiles(q, k, v); }};
+    return {work, share, [=] { at::scaled_dot_product_attention(q, k, v).contiguous(); }};
+  }
+
+  SpeedSample group_norm(double share, std::int64_t channels, std::int64_t side) const {
+    const at::Tensor x = map(1, channels, side), scale = ones({channels});
+    return {2 * bytes(x), share, [=] { at::group_norm(x, 32, scale, scale); }};
+  }
+
+  SpeedSample silu(double share, std::int64_t channels, std::int64_t side) const {
+    at::Tensor x = map(1, channels, side);
+    return {2 * bytes(x), share, [x]() mutable { at::silu_(x); }};
+  }
+
+  SpeedSample upsample(double share, std::int64_t channels, std::int64_t side) const {
+    const at::Tensor x = map(1, channels, side);
+    const std::int64_t twice = 2 * x.size(2);
+    return {5 * bytes(x), share, [=] { at::upsample_nearest2d(x, {twice, twice}); }};
+  }
+
+  SpeedSample concatenation(double share, std::int64_t channels, std::int64_t side) const {
+    const at::Tensor x = map(1, channels, side);
+    return {4 * bytes(x), share, [=] { at::cat({x, x}, 1); }};
+  }
+
+  SpeedSample sum(double share, std::int64_t channels, std::int64_t side) const {
+    const at::Tensor x = map(1, channels, side), y = map(1, channels, side);
+    return {3 * bytes(x), share, [=] { x.add_(y); }};
+  }
+
+  SpeedSample layer_norm(double share, std::int64_t rows, std::int64_t width) const {
+    const at::Tensor x = ones({1, shrunk(rows), width}), scale = ones({width});
+    return {2 * bytes(x), share, [=] { at::layer_norm(x, {width}, scale, scale); }};
+  }
+
+  SpeedSample gate(double share, std::int64_t rows, std::int64_t width) const {
+    const at::Tensor x = ones({1, shrunk(rows), 2 * width});
+    return {3 * bytes(x), share, [=] {
+              const auto halves = x.chunk(2, -1);
+              at::gelu(halves[1]).mul_(halves[0]);
+            }};
+  }
+
+ private:
+  std::int64_t shrunk(std::int64_t count) const {
+    return std::max<std::int64_t>(1, count / shrink_);
+  }
+
+  at::Tensor ones(at::IntArrayRef shape) const { return at::ones(shape, options_); }
+
+  // [B, C, H, W] in the layout that models give to maps
+  at::Tensor map(std::int64_t batch, std::int64_t channels, std::int64_t side) const {
+    const at::Tensor x = ones({batch, channels, shrunk(side), shrunk(side)});
+    return x.is_cpu() ? x.contiguous(at::MemoryFormat::ChannelsLast) : x;
+  }
+
+  static double bytes(const at::Tensor& x) { return static_cast<double>(x.nbytes()); }
+
+  // q [1, N, L, K], k and v [1, N, S, K]
+  static void attend_in_tiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    at::Tensor y = at::empty_like(q);
+    for (std::int64_t n = 0; n < q.size(1); ++n) {
+      const at::Tensor keys = k[0][n].t();
+      for (std::int64_t begin = 0; begin < q.size(2); begin += kTileRows) {
+        const std::int64_t rows = std::min(kTileRows, q.size(2) - begin);
+        const at::Tensor scores = q[0][n].narrow(0, begin, rows).mm(keys);
+        y[0][n].narrow(0, begin, rows).copy_(at::_softmax(scores, -1, false).mm(v[0][n]));
+      }
+    }
+  }
+
+  at::TensorOptions options_;
+  std::int64_t shrink_;
+};
+
+}  // namespace
+
+SpeedSamples speed_samples(c10::Device device, c10::ScalarType dtype, std::int64_t shrink) {
+  const SampleMaker make(device, dtype, shrink);
+  return {
+      .convolution = {make.convolution(0.3, 1, 320, 320, 64),
+                      make.convolution(0.22, 1, 640, 640, 32),
+                      make.convolution(0.2, 2, 1280, 1280, 16),
+                      make.convolution(0.06, 2, 1280, 1280, 8),
+                      make.convolution(0.22, 1, 256, 256, 128)},
+      .product = {make.product(0.25, 4096, 320, 2560), make.product(0.15, 4096, 1280, 320),
+                  make.product(0.2, 1024, 640, 5120), make.product(0.2, 256, 1280, 10240),
+                  make.product(0.1, 256, 1280, 1280), make.product(0.1, 77, 1024, 4096)},
+      .attention = {make.attention(0.85, 1024, 4096, 5, 64),
+                    make.attention(0.1, 1024, 1024, 10, 64), make.attention(0.05, 4096, 77, 5, 64)},
+      .traffic = {make.group_norm(0.25, 320, 64), make.silu(0.1, 320, 64),
+                  make.group_norm(0.1, 128, 512), make.silu(0.1, 128, 512),
+                  make.upsample(0.05, 256, 128), make.concatenation(0.05, 320, 64),
+                  make.sum(0.15, 320, 64), make.layer_norm(0.1, 4096, 320),
+                  make.gate(0.1, 4096, 1280)}};
+}
+
+double rate_of(const std::vector<SpeedSample>& samples,
+               const std::function<double(const SpeedSample&)>& seconds) {
+  double seconds_per_work = 0;
+  for (const SpeedSample& sample : samples)
+    seconds_per_work += sample.share * seconds(sample) / sample.work;
+  return 1 / seconds_per_work;
+}
+
+}  // namespace emulsion
