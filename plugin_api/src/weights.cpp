@@ -1,6 +1,7 @@
 #include "emulsion/weights.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "emulsion/errors.h"
@@ -25,6 +26,13 @@ struct WeightView::Account {
   std::set<std::string, std::less<>> used;
   std::vector<std::string> missing, misshapen;
   WeightUse use;
+  std::set<std::pair<std::size_t, std::string>> noted;  // what `use` has, by block
+
+  // A tensor that several blocks ask for belongs to each of them.
+  void note(const std::string& name, std::size_t block) {
+    if (!noted.emplace(block, name).second) return;
+    (block == 0 ? use.lasting : use.blocks[block - 1]).push_back(name);
+  }
 };
 
 WeightView::WeightView(std::shared_ptr<const WeightSet> set)
@@ -64,8 +72,8 @@ at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) con
     account_->missing.push_back(str("'", key, "' ", shape_text(shape)));
     return {};
   }
-  if (account_->used.insert(key).second)
-    (block_ == 0 ? account_->use.lasting : account_->use.blocks[block_ - 1]).push_back(key);
+  account_->used.insert(key);
+  account_->note(key, block_);
   const TensorSpec& spec = found->second.spec;
   if (c10::IntArrayRef(spec.shape) != shape) {
     account_->misshapen.push_back(

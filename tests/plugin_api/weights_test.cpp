@@ -1,6 +1,11 @@
 #include "emulsion/weights.h"
 
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include "check.h"
+
+#include <vector>
+
 #include "emulsion/errors.h"
 
 using namespace emulsion;
@@ -49,4 +54,44 @@ TEST_CASE("what is ignored counts as used") {
   const WeightView weights = view({{"x.position_ids", {1, 77}}});
   weights.ignore({"position_ids"});
   CHECK_NOTHROW(weights.finish());
+}
+
+TEST_CASE("tensors are lasting outside of blocks, and else of the block that asks for them") {
+  const WeightView weights =
+      view({{"conv_in", {1}}, {"down.a", {2}}, {"down.b", {3}}, {"up", {4}}});
+  weights.tensor("conv_in", {1});
+  const WeightView down = weights.block().scope("down"), up = weights.block();
+  up.tensor("up", {4});
+  down.tensor("b", {3});
+  down.tensor("a", {2});
+  CHECK(weights.use().lasting == std::vector<std::string>{"conv_in"});
+  CHECK(down.use().blocks == std::vector<std::vector<std::string>>{{"down.b", "down.a"}, {"up"}});
+  CHECK_NOTHROW(weights.finish());
+}
+
+TEST_CASE("a tensor that two blocks ask for is of both, however often they do") {
+  const WeightView weights = view({{"tied", {1}}});
+  const WeightView first = weights.block(), second = weights.block();
+  for (const WeightView& block : {first, second, first}) block.tensor("tied", {1});
+  CHECK(weights.use().blocks == std::vector<std::vector<std::string>>{{"tied"}, {"tied"}});
+  CHECK(weights.use().lasting.empty());
+}
+
+TEST_CASE("a tensor without data comes through the stream, and others do not") {
+  struct Stream final : WeightStream {
+    at::Tensor fetch(const std::string& name) override {
+      asked.push_back(name);
+      return at::ones({2});
+    }
+    std::vector<std::string> asked;
+  };
+  const auto stream = std::make_shared<Stream>();
+  auto set = std::make_shared<WeightSet>();
+  set->weights["here"] = {{{2}, at::kFloat}, at::zeros({2})};
+  set->weights["below.there"] = {{{2}, at::kFloat}, {}};
+  set->stream = stream;
+  const WeightView weights(set);
+  CHECK(weights.tensor("here", {2}).sum().item<float>() == 0);
+  CHECK(weights.scope("below").tensor("there", {2}).sum().item<float>() == 2);
+  CHECK(stream->asked == std::vector<std::string>{"below.there"});
 }
