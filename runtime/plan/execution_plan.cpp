@@ -32,10 +32,8 @@ SmallestBudget smallest_budget(PlacementProblem problem, std::size_t device) {
   const Placement ample = placed_within(problem, device, kAmple);
   SmallestBudget smallest{device, 0, ample.residency.seconds};
   if (ample.residency.overshoot > 0) return smallest;
-  Bytes most = 0;
-  for (const Bytes bytes : usage_of(problem, ample.assignment, ample.residency.weights)[device])
-    most = std::max(most, bytes);
-  Bytes too_small = 0, enough = most / kMiB + 1;  // in MiB
+  const auto usage = usage_of(problem, ample.assignment, ample.residency.weights);
+  Bytes too_small = 0, enough = std::ranges::max(usage[device]) / kMiB + 1;  // in MiB
   while (enough - too_small > 1) {
     const Bytes middle = (too_small + enough) / 2;
     const Placement placement = placed_within(problem, device, middle * kMiB);

@@ -11,7 +11,11 @@ TEST_CASE("a forecast knows every shape, the iterations, and each variant's work
   const fakes::Pipeline pipeline;
   const Forecasts forecasts = pipeline.forecasts();
   CHECK(forecasts.iterations[0] == 3);
-  CHECK((forecasts.weights == std::vector<Bytes>{4 * kMiB, 5 * kMiB, 2 * kMiB}));
+  REQUIRE(forecasts.components.size() == 3);
+  CHECK(forecasts.components[0].bytes == 4 * kMiB);
+  CHECK(forecasts.components[1].bytes == 5 * kMiB);
+  CHECK(forecasts.components[2].bytes == 2 * kMiB);
+  CHECK((forecasts.components[0].use.lasting == std::vector<std::string>{"w"}));
   for (std::size_t v = 0; v < forecasts.values.size(); ++v) {
     const std::string& name = pipeline.graph.values[v].name;
     CAPTURE(name);
@@ -55,4 +59,34 @@ TEST_CASE("an output that a node does not forecast is its plug-in's fault") {
       fakes::decode_node(), [](const ForecastContext&) { return Forecast{}; },
       [](RunContext&) {})});
   CHECK_THROWS_AS(pipeline.forecasts(), PluginError);
+}
+
+namespace {
+
+// A decoder that takes 'w' as a block of its own.
+NodeDescriptor decoder_with_block() {
+  return fakes::with(
+      fakes::decode_node(),
+      [](const ForecastContext& context) {
+        context.weights("vae").block().tensor("w", {2 * kMiB / 4});
+        Forecast forecast{{{"image", fakes::mib(2)}}, kMiB};
+        forecast.work.product = 1e6;
+        forecast.passes = 2;
+        return forecast;
+      },
+      [](RunContext&) {});
+}
+
+}  // namespace
+
+TEST_CASE("a forecast keeps the blocks, the work and the passes that a node tells") {
+  const fakes::Pipeline pipeline({decoder_with_block()});
+  const Forecasts forecasts = pipeline.forecasts();
+  const ComponentForecast& vae = forecasts.components[2];
+  CHECK(vae.bytes == 2 * kMiB);
+  CHECK((vae.blocks == std::vector<Bytes>{2 * kMiB}));
+  CHECK((vae.use.blocks == std::vector<std::vector<std::string>>{{"w"}}));
+  const VariantForecast& decode = forecasts.variants.back()[0];
+  CHECK(decode.work.product == 1e6);
+  CHECK(decode.passes == 2);
 }

@@ -8,36 +8,52 @@ using namespace emulsion;
 
 namespace {
 
-// Positions: 0 encode, 1 noise, 2 unet, 3 step, 4 decode.
-std::pair<std::size_t, std::size_t> lifetime(const Graph& graph, ValueId value) {
-  const Lifetime lifetime = make_timeline(graph).lifetimes[index(value)];
-  return {lifetime.first, lifetime.last};
+std::vector<std::string> runs(const Graph& graph, const StartingPoint& start = {}) {
+  std::vector<std::string> names;
+  for (const NodeId node : make_timeline(graph, start).runs) names.push_back(graph.node(node).name);
+  return names;
 }
 
-using Span = std::pair<std::size_t, std::size_t>;
+using Names = std::vector<std::string>;
 
 }  // namespace
-
-TEST_CASE("an outer value that a loop reads lives until the loop ends") {
-  const fakes::Pipeline pipeline;
-  const GraphNode& encode = pipeline.graph.nodes[0];
-  REQUIRE(encode.name == "encode");
-  CHECK((lifetime(pipeline.graph, encode.outputs.at("condition")) == Span{0, 3}));
-}
-
-TEST_CASE("a carry takes its first value over, and its last one outlives the loop") {
-  const fakes::Pipeline pipeline;
-  const Carry& latent = pipeline.graph.loops[0].carries[0];
-  REQUIRE(latent.name == "latent");
-  CHECK((lifetime(pipeline.graph, std::get<ValueId>(*latent.from)) == Span{1, 1}));
-  CHECK((lifetime(pipeline.graph, latent.current) == Span{2, 2}));
-  CHECK((lifetime(pipeline.graph, latent.next) == Span{3, 3}));
-  CHECK((lifetime(pipeline.graph, latent.last) == Span{4, 4}));
-}
 
 TEST_CASE("a loop's body takes one position a node") {
   const Timeline timeline = make_timeline(fakes::Pipeline().graph);
   CHECK(timeline.runs.size() == 5);
-  CHECK(timeline.loops[0].first == 2);
-  CHECK(timeline.loops[0].last == 3);
+  CHECK(timeline.loops[0].begin == 2);
+  CHECK(timeline.loops[0].end == 4);
+}
+
+TEST_CASE("a node that nothing asks for is not run") {
+  fakes::Pipeline pipeline;
+  pipeline.graph.outputs = {{"latent", pipeline.graph.loops[0].carries[0].last}};
+  CHECK((runs(pipeline.graph) == Names{"encode", "noise", "denoise.unet", "denoise.step"}));
+}
+
+TEST_CASE("a node with effects is run though nothing asks for it") {
+  NodeDescriptor decode = fakes::decode_node();
+  decode.has_effects = true;
+  fakes::Pipeline pipeline({decode});
+  pipeline.graph.outputs.clear();
+  CHECK(runs(pipeline.graph).back() == "decode");
+}
+
+TEST_CASE("what only made a value that is there already is not run") {
+  const fakes::Pipeline pipeline;
+  StartingPoint start;
+  start.values = {pipeline.graph.loops[0].carries[0].last};
+  CHECK((runs(pipeline.graph, start) == Names{"decode"}));
+  start.values = {pipeline.graph.nodes[0].outputs.at("condition")};
+  CHECK((runs(pipeline.graph, start) == Names{"noise", "denoise.unet", "denoise.step", "decode"}));
+}
+
+TEST_CASE("an interrupted loop does not ask for the first values of its carries") {
+  const fakes::Pipeline pipeline;
+  const Loop& loop = pipeline.graph.loops[0];
+  StartingPoint start;
+  start.loop = LoopId{0};
+  start.values = {loop.carries[0].current, loop.carries[1].current,
+                  pipeline.graph.nodes[0].outputs.at("condition"), std::get<ValueId>(loop.count)};
+  CHECK((runs(pipeline.graph, start) == Names{"denoise.unet", "denoise.step", "decode"}));
 }
