@@ -8,6 +8,11 @@ namespace {
 
 using Station = Residency::Station;
 
+// Copies beside the work of a device are not quite free: both use its memory.
+constexpr double kCopyingSlowsBy = 0.1;
+// Levels beyond the one that fits which are looked at.
+constexpr std::size_t kLeanerForms = 6;
+
 double times_at(const PlacementProblem& problem, std::size_t position) {
   const std::size_t loop = problem.runs[position].loop;
   return loop == kNone ? 1 : problem.loops[loop].iterations;
@@ -41,7 +46,7 @@ double stream_wait(const PlacementProblem& problem, const PlacementOption& optio
   const double seconds = bytes * rate + device.latency * option.passes *
                                             static_cast<double>(weights.level->blocks.size());
   const bool beside = weights.level->prefetch && device.copies_beside;
-  return beside ? std::max(0.0, seconds - option.seconds) : seconds;
+  return beside ? std::max(kCopyingSlowsBy * seconds, seconds - option.seconds) : seconds;
 }
 
 // Seconds for everything that has to do with these weights.
@@ -330,8 +335,19 @@ class ResidencySearch {
         if (held > state.limits[w]) continue;
         forms.push_back({&level, held});
         if (state.holds_most[w] || !level.prefetch) break;
+        add_leaner(*levels, level, weights, forms);
+        break;
       }
     return forms;
+  }
+
+  // A few of the levels that stream more than `most`.
+  void add_leaner(const std::vector<StreamLevel>& levels, const StreamLevel& most,
+                  const Residency& weights, std::vector<Form>& forms) const {
+    const auto first = static_cast<std::size_t>(&most - levels.data()) + 1;
+    const std::size_t step = std::max<std::size_t>(1, (levels.size() - first) / kLeanerForms);
+    for (std::size_t i = first; i < levels.size(); i += step)
+      forms.push_back({&levels[i], levels[i].held + staging(weights, levels[i])});
   }
 
   void add_way(State state, std::size_t w, std::vector<State>& ways) const {
