@@ -44,6 +44,7 @@ VaeConfig read_vae_config(const Component& component) {
   if (types != std::vector<std::string>(config.channels.size(), "UpDecoderBlock2D"))
     json.refuse("up_block_types",
                 str("expected ", config.channels.size(), " of 'UpDecoderBlock2D'"));
+  config.has_quant_conv = json.flag("use_quant_conv", true);
   config.has_post_quant_conv = json.flag("use_post_quant_conv", true);
   config.middle_attention = json.flag("mid_block_add_attention", true);
   config.scaling_factor = json.number("scaling_factor", 0.18215);

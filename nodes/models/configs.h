@@ -52,13 +52,13 @@ struct UnetConfig {
 
 UnetConfig read_unet_config(const Component& component);
 
-// The decoder's side of an autoencoder.
+// An autoencoder between pictures and latents.
 struct VaeConfig {
   std::int64_t latent_channels = 0;
   std::vector<std::int64_t> channels;  // outermost level first
-  std::int64_t layers = 0;             // a level; a decoder's level has one more
+  std::int64_t layers = 0;             // of an encoder's level; a decoder's has one more
   NormConfig norm;
-  bool has_post_quant_conv = true, middle_attention = true;
+  bool has_quant_conv = true, has_post_quant_conv = true, middle_attention = true;
   double scaling_factor = 1, shift_factor = 0;  // latent = (encoded - shift) * scaling
 
   // Pixels of the image to one of the latent, on a side.

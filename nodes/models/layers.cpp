@@ -94,6 +94,10 @@ Conv2d::Conv2d(const WeightView& w, const ConvShape& conv_shape)
       weight(w.tensor("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
       bias(w.tensor("bias", {shape.out})) {}
 
+at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
+  return conv(conv.shape.padding == 0 ? at::pad(x, {0, 1, 0, 1}) : x);
+}
+
 LayerNorm::LayerNorm(const WeightView& w, std::int64_t width, double norm_eps)
     : weight(w.tensor("weight", {width})), bias(w.tensor("bias", {width})), eps(norm_eps) {}
 

@@ -65,6 +65,10 @@ struct Conv2d {
   at::Tensor operator()(const at::Tensor& x) const { return conv2d(x, weight, bias, shape); }
 };
 
+// Halves the size by a convolution with stride 2.  Without padding of its own, one column and row
+// of zeros are added at the far sides.
+at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv);
+
 struct LayerNorm {
   at::Tensor weight, bias;
   double eps;

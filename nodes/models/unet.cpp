@@ -55,11 +55,6 @@ void add_middle(Unet& unet, const WeightView& w, const UnetConfig& config) {
   if (level.layers > 1) unet.middle_end.emplace(w.scope("resnets.1"), shape, config.norm);
 }
 
-// Halves the size.  Without padding all around, one column and row are added at the far sides.
-at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
-  return conv(conv.shape.padding == 0 ? at::pad(x, {0, 1, 0, 1}) : x);
-}
-
 }  // namespace
 
 Unet::Unet(const WeightView& w, const UnetConfig& config)

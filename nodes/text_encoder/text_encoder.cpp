@@ -1,8 +1,8 @@
 #include <span>
 
 #include "models/clip_text.h"
+#include "models/cost.h"
 #include "models/ops.h"
-#include "models/workspace.h"
 
 namespace emulsion {
 namespace {
@@ -42,9 +42,10 @@ class TextEncoder final : public Node {
     const std::vector<std::int64_t> shape = {1, ids[0] * ids[1], config.width};
     // Weighting adds the empty prompt to the batch, and works on two copies in float32.
     const Bytes weighting = 2 * hidden_bytes({ids[0] + 1, ids[1], config.width});
+    const models::Cost cost = models::clip_text_cost(config, ids[0] + 1, ids[1], context.dtype());
     return {.outputs = {{"condition", BundleSpec{{"hidden", {shape, context.dtype()}}}}},
-            .workspace = weighting +
-                         models::clip_text_workspace(config, ids[0] + 1, ids[1], context.dtype())};
+            .workspace = weighting + cost.workspace,
+            .work = cost.work};
   }
 
   void run(RunContext& context) const override {

@@ -1,12 +1,13 @@
+#include "models/cost.h"
 #include "models/ops.h"
 #include "models/unet.h"
-#include "models/workspace.h"
 
 namespace emulsion {
 namespace {
 
 const char* const kBatched = "batched";
 const char* const kSequential = "sequential";
+const char* const kOneByOne = "one_by_one";
 
 // Times that the states must be repeated, so that both conditions have as many tokens; 0 where no
 // whole number does it.  Softmax over repeated keys and values gives what it gave before.
@@ -62,15 +63,19 @@ class UnetStep final : public Node {
                            shape_text(latent.shape)));
     const std::int64_t positive = tokens_of(context, "positive", config);
     const std::int64_t negative = guided() ? tokens_of(context, "negative", config) : positive;
-    const bool batched = guided() && context.variant() == kBatched && can_batch(negative, positive);
-    models::MapBatch batch{latent.shape[0], latent.shape[2], latent.shape[3]};
+    const Evaluations plan = evaluations(context.variant(), latent.shape[0], negative, positive);
+    const models::MapBatch batch{plan.batch, latent.shape[2], latent.shape[3]};
     // In float32, and as many of the model's input: x, both predictions and their difference.
     const Bytes latents = 8 * latent.count() * 4;
-    if (batched) batch.batch *= 2;
-    return {.outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
-            .workspace = latents + context_bytes(context, config, std::max(positive, negative)) +
-                         models::unet_workspace(config, batch, std::max(positive, negative),
-                                                context.dtype())};
+    const std::int64_t tokens = std::max(positive, negative);
+    const models::Cost cost = models::unet_cost(config, batch, tokens, context.dtype());
+    Forecast forecast{
+        .outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
+        .workspace = latents + context_bytes(context, config, tokens) + cost.workspace,
+        .work = models::repeated(cost.work, plan.count),
+        .passes = plan.count};
+    forecast.work.traffic += static_cast<double>(3 * latents);  // scaled, guided, denoised
+    return forecast;
   }
 
   void run(RunContext& context) const override {
@@ -81,14 +86,28 @@ class UnetStep final : public Node {
         moment_at(context.bundle("schedule"), context.value<std::int64_t>("index"));
     const at::Tensor scaled =
         x.mul(1 / std::sqrt(moment.sigma * moment.sigma + 1)).to(context.dtype());
-    const at::Tensor prediction =
-        guided() ? guided_prediction(context, unet, scaled, moment)
-                 : evaluate(context, unet, scaled, moment, hidden_of(context, "positive"));
+    const at::Tensor prediction = context.variant() == kOneByOne
+                                      ? one_by_one(context, unet, scaled, moment)
+                                      : predict(context, unet, scaled, moment);
     const models::Prediction kind = models::read_prediction(context.component("config"));
     context.output("denoised", denoised_from(prediction, x, moment.sigma, kind).contiguous());
   }
 
  private:
+  // How often the UNet is evaluated, and on how many samples at once.
+  struct Evaluations {
+    std::int64_t batch;
+    double count;
+  };
+
+  Evaluations evaluations(const std::string& variant, std::int64_t pictures, std::int64_t negative,
+                          std::int64_t positive) const {
+    const int conditions = guided() ? 2 : 1;
+    if (variant == kOneByOne) return {1, static_cast<double>(conditions * pictures)};
+    if (guided() && variant == kBatched && can_batch(negative, positive)) return {2 * pictures, 1};
+    return {pictures, static_cast<double>(conditions)};
+  }
+
   bool guided() const { return guidance_ != 1.0; }
 
   static std::int64_t tokens_of(const ForecastContext& context, const char* port,
@@ -123,6 +142,21 @@ class UnetStep final : public Node {
     const auto checkpoint = [&] { context.check_cancelled(); };
     const at::Tensor states = hidden.expand({sample.size(0), -1, -1}).contiguous();
     return unet(sample, moment.timestep, states, checkpoint).to(at::kFloat);
+  }
+
+  // [B, C, h, w], float32 and the caller's own
+  at::Tensor predict(const RunContext& context, const models::Unet& unet, const at::Tensor& sample,
+                     const Moment& moment) const {
+    return guided() ? guided_prediction(context, unet, sample, moment)
+                    : evaluate(context, unet, sample, moment, hidden_of(context, "positive"));
+  }
+
+  at::Tensor one_by_one(const RunContext& context, const models::Unet& unet,
+                        const at::Tensor& sample, const Moment& moment) const {
+    at::Tensor predictions = at::empty(sample.sizes(), sample.options().dtype(at::kFloat));
+    for (std::int64_t i = 0; i < sample.size(0); ++i)
+      predictions.narrow(0, i, 1).copy_(predict(context, unet, sample.narrow(0, i, 1), moment));
+    return predictions;
   }
 
   // Classifier-free guidance (Ho & Salimans 2022, equation 6) on the prediction.
@@ -175,7 +209,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .display_max = 20.0}},
        .slots = {{"unet", "a UNet2DConditionModel", true},
                  {"config", "the scheduler's config, for what the UNet predicts"}},
-       .variants = {kBatched, kSequential},
+       .variants = {kBatched, kSequential, kOneByOne},
        .phase = Phase::Denoise,
        .create = [](const Params& params) { return std::make_unique<UnetStep>(params); }});
 }

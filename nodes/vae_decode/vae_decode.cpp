@@ -1,9 +1,14 @@
+#include "models/cost.h"
 #include "models/ops.h"
+#include "models/tiles.h"
 #include "models/vae.h"
-#include "models/workspace.h"
 
 namespace emulsion {
 namespace {
+
+models::TiledPasses plan_of(const std::string& variant, const std::vector<std::int64_t>& latent) {
+  return models::tiled_passes(variant, {latent[0], latent[2], latent[3]});
+}
 
 class VaeDecode final : public Node {
  public:
@@ -16,13 +21,18 @@ class VaeDecode final : public Node {
     if (latent.shape.size() != 4 || latent.shape[1] != config.latent_channels)
       throw GraphError(str("input 'latent': expected [B, ", config.latent_channels, ", h, w], got ",
                            shape_text(latent.shape)));
-    const std::int64_t B = latent.shape[0], h = latent.shape[2], w = latent.shape[3];
     const std::int64_t side = config.upscale();
-    const TensorSpec image{{B, 3, side * h, side * w}, at::kFloat};
-    // The decoder's result is held while it becomes the image, after all else is gone.
-    const Bytes result = image.bytes() + latent.count() * 8;
-    return {.outputs = {{"image", image}},
-            .workspace = result + models::vae_decode_workspace(config, {B, h, w}, context.dtype())};
+    const TensorSpec image{{latent.shape[0], 3, side * latent.shape[2], side * latent.shape[3]},
+                           at::kFloat};
+    const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
+    const models::Cost pass = models::vae_decode_cost(
+        config, {plan.batch, plan.grid.height, plan.grid.width}, context.dtype());
+    Forecast forecast{.outputs = {{"image", image}},
+                      .workspace = pass.workspace + 3 * latent.bytes(),
+                      .work = models::repeated(pass.work, static_cast<double>(plan.passes)),
+                      .passes = static_cast<double>(plan.passes)};
+    forecast.work.traffic += static_cast<double>(8 * image.bytes());  // copied, scaled, cut off
+    return forecast;
   }
 
   void run(RunContext& context) const override {
@@ -33,7 +43,11 @@ class VaeDecode final : public Node {
                                   .add_(config.shift_factor)
                                   .to(context.dtype());  // [B, C, h, w]
     const auto checkpoint = [&] { context.check_cancelled(); };
-    at::Tensor image = decoder(latent, checkpoint).to(at::kFloat).contiguous();  // [B, 3, H, W]
+    const std::int64_t B = latent.size(0), side = config.upscale();
+    at::Tensor image = at::empty({B, 3, side * latent.size(2), side * latent.size(3)},
+                                 latent.options().dtype(at::kFloat));
+    models::blend_tiles(latent, 1, image, side, plan_of(context.variant(), latent.sizes().vec()),
+                        [&](const at::Tensor& tile) { return decoder(tile, checkpoint); });
     context.output("image", image.add_(1).mul_(0.5).clamp_(0, 1));
   }
 };
@@ -44,7 +58,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .inputs = {{"latent", port::kLatent, "without noise"}},
                    .outputs = {{"image", port::kImage}},
                    .slots = {{"vae", "an AutoencoderKL", true}},
-                   .variants = {"whole"},
+                   .variants = models::vae_variants(),
                    .phase = Phase::Decode,
                    .create = [](const Params&) { return std::make_unique<VaeDecode>(); }});
 }

@@ -15,6 +15,7 @@
 #include "emulsion/node.h"
 #include "emulsion/plugin.h"
 #include "emulsion/str.h"
+#include "memory/memory_meter.h"
 #include "weights/weight_store.h"
 
 // One node of a plug-in, run alone: its slots bound to parts of a model's folder.
@@ -77,11 +78,32 @@ inline Forecast forecast_node(const NodeCase& node) {
   return make_node(node)->forecast(ForecastContext(site_of(node, false), specs));
 }
 
-inline RunContext::Values run_node(const NodeCase& node) {
+inline RunContext::Values run_node(const NodeCase& node, Site site) {
   const c10::InferenceMode inference;
-  RunContext context(site_of(node, true), c10::kCPU, node.inputs, RunHooks{node.cancelled, {}});
+  RunContext context(std::move(site), c10::kCPU, node.inputs, RunHooks{node.cancelled, {}});
   make_node(node)->run(context);
   return context.take_outputs();
+}
+
+inline RunContext::Values run_node(const NodeCase& node) {
+  return run_node(node, site_of(node, true));
+}
+
+// The most that a run of the node holds besides its inputs and weights: outputs and temporaries.
+inline Bytes peak_of_run(const NodeCase& node) {
+  install_memory_meter();
+  Site site = site_of(node, true);
+  const MemoryMeter meter(c10::kCPU);
+  const MeterScope scope(meter);
+  run_node(node, std::move(site));
+  return meter.peak();
+}
+
+// What a forecast says of the same.
+inline Bytes forecast_peak(const Forecast& forecast) {
+  Bytes bytes = forecast.workspace;
+  for (const auto& [name, spec] : forecast.outputs) bytes += bytes_of(spec);
+  return bytes;
 }
 
 }  // namespace emulsion::fakes

@@ -12,6 +12,7 @@
 #include "models/clip_text.h"
 #include "models/unet.h"
 #include "models/vae.h"
+#include "models/vae_encoder.h"
 
 namespace emulsion::models {
 namespace {
@@ -96,6 +97,9 @@ std::vector<ModelCase> cases(const Tensors& reference) {
   const auto decoder = [=](const WeightView& w, const Component& c) {
     return VaeDecoder(w, read_vae_config(c));
   };
+  const auto encoder = [=](const WeightView& w, const Component& c) {
+    return VaeEncoder(w, read_vae_config(c));
+  };
   const auto twice = [](const auto& compute) { return std::vector{compute(), compute()}; };
   return {
       {"text_encoder", clip,
@@ -114,6 +118,11 @@ std::vector<ModelCase> cases(const Tensors& reference) {
        [=](const WeightView& w, const Component& c) {
          const VaeDecoder model = decoder(w, c);
          return twice([&] { return model(reference.at("vae.latent"), go_on); });
+       }},
+      {"vae", encoder,
+       [=](const WeightView& w, const Component& c) {
+         const VaeEncoder model = encoder(w, c);
+         return twice([&] { return model(reference.at("vae.image"), go_on).mean; });
        }},
   };
 }

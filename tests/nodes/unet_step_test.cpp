@@ -117,6 +117,25 @@ TEST_CASE("a batch of latents shares the conditions") {
   CHECK(batch.is_contiguous());
 }
 
+TEST_CASE("pictures and conditions evaluated one by one give what a batch gives") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(5, step.hidden, step.other);
+  node.inputs["latent"] = at::cat({step.latent * 0.5, step.latent, step.latent * 2});
+  const at::Tensor batch = denoised(node);
+  const Forecast batched = fakes::forecast_node(node);
+  node.variant = "one_by_one";
+  CHECK(fakes::distance(denoised(node), batch) < 1e-3);
+  const Forecast alone = fakes::forecast_node(node);
+  CHECK(alone.workspace < batched.workspace);
+  CHECK(batched.passes == 1);
+  CHECK(alone.passes == 6);
+  CHECK(alone.work.convolution == batched.work.convolution);
+  node.variant = "sequential";
+  CHECK(fakes::forecast_node(node).passes == 2);
+  node.params["guidance"] = 1.0;
+  CHECK(fakes::forecast_node(node).passes == 1);
+}
+
 TEST_CASE("a latent or a condition of another model is refused before the run") {
   const StepCase step{"sd15_like"};
   auto node = step.node(5, step.hidden.narrow(2, 0, 24), step.other);

@@ -37,7 +37,8 @@ def vae_tensors(pipe: StableDiffusionPipeline) -> Tensors:
     image = gaussian((1, 3, 5 * side, 7 * side), seed=6).mul(0.5).clamp(-1, 1)
     encoded = pipe.vae.encode(image).latent_dist
     return {"vae.latent": latent, "vae.decoded": pipe.vae.decode(latent).sample,
-            "vae.image": image, "vae.encoded_mean": encoded.mean}
+            "vae.image": image, "vae.encoded_mean": encoded.mean,
+            "vae.encoded_deviation": encoded.std}
 
 
 def network_tensors(pipe: StableDiffusionPipeline, recipe: Recipe) -> Tensors:

@@ -1,0 +1,120 @@
+#include "models/cost.h"
+
+#include "models/cost_tally.h"
+
+namespace emulsion::models {
+namespace {
+
+// The input is dropped.
+void replace_by_resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map) {
+  resnet(tally, in, out, map, false);
+  tally.drop(in * map.pixels());
+}
+
+void vae_middle(Tally& tally, const VaeConfig& config, const MapBatch& map) {
+  const std::int64_t C = config.channels.back(), P = map.pixels();
+  replace_by_resnet(tally, C, C, map);
+  if (config.middle_attention) {
+    tally.norm(C * P);
+    for (int i = 0; i < 4; ++i) tally.multiply(P, C, C);
+    tally.hold(4 * C * P);  // normed, q, k, v
+    const std::int64_t positions = map.height * map.width;
+    attend(tally, {C, 1, map.batch, positions, positions});
+    tally.drop(4 * C * P);
+    tally.add(C * P);
+  }
+  replace_by_resnet(tally, C, C, map);
+}
+
+}  // namespace
+
+Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
+                    c10::ScalarType dtype) {
+  Tally tally(dtype);
+  const std::int64_t L = batch * tokens, D = config.width, F = config.feed_forward_width;
+  tally.hold(D * L);  // the states
+  tally.copy(D * L);
+  tally.add(D * L);
+  for (std::int64_t layer = 0; layer < config.layers; ++layer) {
+    tally.norm(D * L);
+    for (int i = 0; i < 4; ++i) tally.multiply(L, D, D);
+    tally.hold(4 * D * L);  // normed, q, k, v
+    attend(tally, {D, config.heads, batch, tokens, tokens});
+    tally.drop(4 * D * L);
+    tally.add(D * L);
+    // Normed, and the hidden layer, of which quick_gelu makes another; then the result.
+    tally.norm(D * L);
+    tally.multiply(L, D, F);
+    tally.multiply(L, F, D);
+    tally.activate(F * L);
+    tally.add(D * L);
+    tally.pass((D + (config.activation == Activation::QuickGelu ? 2 : 1) * F) * L);
+  }
+  tally.norm(D * L);
+  tally.pass(D * L);
+  return tally.cost();
+}
+
+Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype) {
+  Tally tally(dtype);
+  MapBatch map = latent;
+  std::int64_t channels = config.channels.back();
+  tally.hold(config.latent_channels * map.pixels());  // in the layout of maps
+  if (config.has_post_quant_conv)
+    conv(tally, same_size(map, config.latent_channels, config.latent_channels, 1));
+  conv(tally, same_size(map, config.latent_channels, channels));
+  vae_middle(tally, config, map);
+  for (std::size_t i = config.channels.size(); i-- > 0;) {
+    for (std::int64_t j = 0; j <= config.layers; ++j) {
+      replace_by_resnet(tally, channels, config.channels[i], map);
+      channels = config.channels[i];
+    }
+    if (i == 0) continue;
+    const std::int64_t before = map.pixels();
+    map = {map.batch, 2 * map.height, 2 * map.width};
+    tally.hold(channels * map.pixels());
+    tally.drop(channels * before);
+    tally.touch(channels * (before + map.pixels()));
+    conv(tally, same_size(map, channels, channels));
+    tally.drop(channels * map.pixels());
+  }
+  tally.norm(channels * map.pixels());
+  tally.activate(channels * map.pixels());
+  tally.hold(channels * map.pixels());  // the norm; it takes its input's place
+  tally.drop(channels * map.pixels());
+  conv(tally, same_size(map, channels, 3));
+  return tally.cost();
+}
+
+Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype) {
+  Tally tally(dtype);
+  MapBatch map = image;
+  std::int64_t channels = config.channels.front();
+  tally.hold(3 * map.pixels());  // in the layout of maps
+  conv(tally, same_size(map, 3, channels));
+  tally.drop(3 * map.pixels());
+  for (std::size_t i = 0; i < config.channels.size(); ++i) {
+    for (std::int64_t j = 0; j < config.layers; ++j) {
+      replace_by_resnet(tally, channels, config.channels[i], map);
+      channels = config.channels[i];
+    }
+    if (i + 1 == config.channels.size()) continue;
+    const MapBatch padded = {map.batch, map.height + 1, map.width + 1};
+    const std::int64_t before = map.pixels();
+    map = {map.batch, map.height / 2, map.width / 2};
+    tally.copy(channels * padded.pixels());
+    tally.hold(channels * padded.pixels());
+    conv(tally, {channels, channels, 3, padded.pixels(), map.pixels(), map.batch});
+    tally.drop(channels * (padded.pixels() + before));
+  }
+  vae_middle(tally, config, map);
+  tally.norm(channels * map.pixels());
+  tally.activate(channels * map.pixels());
+  tally.hold(channels * map.pixels());
+  conv(tally, same_size(map, channels, 2 * config.latent_channels));
+  if (config.has_quant_conv)
+    conv(tally, same_size(map, 2 * config.latent_channels, 2 * config.latent_channels, 1));
+  return tally.cost();
+}
+
+}  // namespace emulsion::models

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include "emulsion/memory.h"
+#include "emulsion/work.h"
+#include "models/configs.h"
+
+// What a model needs for one pass: pure functions of shapes that follow the models' code line by
+// line, so that a plan knows them before anything is loaded.  [any thread]
+namespace emulsion::models {
+
+struct Cost {
+  // Upper bound of what the model allocates while it runs: its temporaries and its result in its
+  // dtype; inputs and weights are not counted.
+  Bytes workspace = 0;
+  Work work;
+};
+
+// The same work done so many times.
+Work repeated(const Work& work, double times);
+
+// A batch of feature maps: B, H, W.
+struct MapBatch {
+  std::int64_t batch = 0, height = 0, width = 0;
+
+  std::int64_t pixels() const { return batch * height * width; }
+};
+
+Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
+                    c10::ScalarType dtype);
+
+// `latent` is what the UNet sees: with guidance in one batch, twice the images.
+Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
+               c10::ScalarType dtype);
+
+Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype);
+
+// `image` in pixels.
+Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype);
+
+}  // namespace emulsion::models

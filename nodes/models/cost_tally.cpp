@@ -1,0 +1,94 @@
+#include "models/cost_tally.h"
+
+#include <ATen/Parallel.h>
+
+#include "models/attention.h"
+
+namespace emulsion::models {
+namespace {
+
+constexpr Bytes kFloat = 4;
+constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of one sample
+// What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
+constexpr Bytes kSmall = 256 * kKiB;
+
+// Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
+void attend_in_tiles(Tally& tally, const AttentionStep& step) {
+  const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kAttentionRows);
+  tally.pass(step.B * step.L * step.width + (2 * rows + 3 * K) * step.S + (step.L + rows) * K);
+}
+
+// Keys and values packed where they are not float32, the logarithms of the sums, and what each
+// thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
+void attend_fused(Tally& tally, const AttentionStep& step) {
+  const std::int64_t packed = tally.dtype() == at::kFloat ? 0 : 2 * step.B * step.S * step.width;
+  const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
+  const std::int64_t thread =
+      q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
+  tally.pass(step.B * step.L * step.width + packed,
+             (step.B * step.heads * step.L + thread * at::get_num_threads()) * kFloat);
+}
+
+}  // namespace
+
+Work repeated(const Work& work, double times) {
+  return {.convolution = times * work.convolution,
+          .product = times * work.product,
+          .attention = times * work.attention,
+          .traffic = times * work.traffic};
+}
+
+void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  work_.product += 2 * static_cast<double>(rows) * static_cast<double>(in * out);
+}
+
+Cost Tally::cost() const { return {.workspace = peak_ + kSmall, .work = work_}; }
+
+std::int64_t ConvStep::scratch() const {
+  const std::int64_t weights = in * out * kernel * kernel, input = in * from;
+  // LibTorch unfolds the input of a convolution that is too small for its library.
+  const bool is_small = batch == 1 && input <= kSmallConvolution;
+  const std::int64_t unfolded = is_small ? in * kernel * kernel * to : 0;
+  // The weights in the library's order; besides, the weights with channels last, or the map
+  // turned around and back and both of these in the library's order.
+  return unfolded + weights + (weights > input ? 2 * (input + out * to) : weights);
+}
+
+ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel) {
+  return {in, out, kernel, map.pixels(), map.pixels(), map.batch};
+}
+
+void conv(Tally& tally, const ConvStep& step) {
+  tally.convolve(static_cast<double>(step.in * step.kernel * step.kernel) *
+                 static_cast<double>(step.result()));
+  tally.pass(step.result() + step.scratch());
+  tally.hold(step.result());
+}
+
+void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map, bool has_time) {
+  const std::int64_t P = map.pixels();
+  tally.norm(in * P);
+  tally.activate(in * P);
+  tally.hold(in * P);  // norm1
+  conv(tally, same_size(map, in, out));
+  tally.drop(in * P);
+  if (has_time) tally.activate(out * P);  // one value is added to all pixels
+  tally.norm(out * P);
+  tally.activate(out * P);
+  tally.hold(out * P);  // norm2, and conv1 that it is made from
+  tally.drop(out * P);
+  conv(tally, same_size(map, out, out));
+  tally.drop(out * P);
+  tally.add(out * P);
+  if (in == out) return;
+  conv(tally, same_size(map, in, out, 1));
+  tally.drop(out * P);
+}
+
+void attend(Tally& tally, const AttentionStep& step) {
+  tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
+  if (tally.dtype() == at::kBFloat16) attend_in_tiles(tally, step);
+  attend_fused(tally, step);
+}
+
+}  // namespace emulsion::models

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <algorithm>
+
+#include "models/cost.h"
+
+namespace emulsion::models {
+
+// Follows a model through its code: what it holds, the most that it has held, and its work.
+class Tally {
+ public:
+  explicit Tally(c10::ScalarType dtype)
+      : dtype_(dtype), element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+
+  c10::ScalarType dtype() const { return dtype_; }
+
+  void hold(std::int64_t elements) {
+    held_ += elements * element_;
+    pass(0);
+  }
+  void drop(std::int64_t elements) { held_ -= elements * element_; }
+  // Holds `elements`, and `more` bytes, for a moment.
+  void pass(std::int64_t elements, Bytes more = 0) {
+    peak_ = std::max(peak_, held_ + elements * element_ + more);
+  }
+
+  // Each layer's part in the work; times() counts reads and writes of so many elements.
+  void convolve(double multiply_adds) { work_.convolution += 2 * multiply_adds; }
+  void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
+  void attend(double multiply_adds) { work_.attention += 2 * multiply_adds; }
+  void norm(std::int64_t elements) { touch(3 * elements); }      // read twice, written
+  void activate(std::int64_t elements) { touch(2 * elements); }  // in place
+  void add(std::int64_t elements) { touch(3 * elements); }       // in place
+  void copy(std::int64_t elements) { touch(2 * elements); }
+  void touch(std::int64_t elements) { work_.traffic += static_cast<double>(elements * element_); }
+
+  Cost cost() const;
+
+ private:
+  c10::ScalarType dtype_;
+  Bytes element_, held_ = 0, peak_ = 0;
+  Work work_;
+};
+
+// A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
+struct ConvStep {
+  std::int64_t in, out, kernel, from, to, batch;
+
+  std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
+  std::int64_t result() const { return out * to; }
+};
+
+ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel = 3);
+
+// An attention of B samples with L tokens, each of which looks at S.
+struct AttentionStep {
+  std::int64_t width, heads, B, L, S;
+};
+
+// Each holds its result besides its input.
+void conv(Tally& tally, const ConvStep& step);
+void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map, bool has_time);
+// What attention() allocates besides its arguments, for a moment.
+void attend(Tally& tally, const AttentionStep& step);
+
+}  // namespace emulsion::models

@@ -1,0 +1,167 @@
+#include <vector>
+
+#include "models/cost_tally.h"
+#include "models/unet_blocks.h"
+
+namespace emulsion::models {
+namespace {
+
+using Level = UnetConfig::Level;
+
+// The work of one transformer block: layer norms, attention to itself and to the text, and the
+// feed-forward.
+void count_block(Tally& tally, const Level& level, const MapBatch& map,
+                 std::int64_t context_tokens) {
+  const std::int64_t P = map.pixels(), C = level.channels, S = map.batch * context_tokens;
+  for (int i = 0; i < 3; ++i) {
+    tally.norm(C * P);
+    tally.add(C * P);
+  }
+  for (int i = 0; i < 4; ++i) tally.multiply(P, C, C);  // queries and outputs
+  for (int i = 0; i < 2; ++i) {                         // keys and values
+    if (level.only_cross_attention)
+      tally.multiply(S, level.context_width, C);
+    else
+      tally.multiply(P, C, C);
+    tally.multiply(S, level.context_width, C);
+  }
+  tally.multiply(P, C, 8 * C);
+  tally.activate(4 * C * P);
+  tally.add(4 * C * P);
+  tally.multiply(P, 4 * C, C);
+}
+
+// The tokens are held by the caller.
+void transformer_block(Tally& tally, const Level& level, const MapBatch& map,
+                       std::int64_t context_tokens) {
+  const std::int64_t P = map.pixels(), C = level.channels, S = map.batch * context_tokens;
+  const std::int64_t keys = level.only_cross_attention ? S : P;
+  count_block(tally, level, map, context_tokens);
+  tally.hold((2 * P + 2 * keys) * C);  // normed, q, k, v
+  attend(tally, {C, level.heads, map.batch, P / map.batch, keys / map.batch});
+  tally.drop((2 * P + 2 * keys) * C);
+  tally.pass(3 * C * P);            // normed, attended, projected
+  tally.hold((2 * P + 2 * S) * C);  // the same, with keys of the text
+  attend(tally, {C, level.heads, map.batch, P / map.batch, context_tokens});
+  tally.drop((2 * P + 2 * S) * C);
+  tally.pass(14 * C * std::min(P, kFeedForwardRows));  // norm, both halves, one gated, the result
+}
+
+// The transformer's input is held by the caller, its result is added to what is held.
+void transformer(Tally& tally, const Level& level, const MapBatch& map,
+                 std::int64_t context_tokens) {
+  const std::int64_t P = map.pixels(), C = level.channels;
+  tally.norm(C * P);
+  for (int i = 0; i < 2; ++i) tally.multiply(P, C, C);  // on the way in and out
+  tally.pass(2 * C * P);                                // the norm, and proj_in of it
+  tally.hold(C * P);                                    // the tokens
+  for (std::int64_t i = 0; i < level.transformer_layers; ++i)
+    transformer_block(tally, level, map, context_tokens);
+  tally.pass(C * P);  // proj_out
+  tally.add(C * P);
+}
+
+MapBatch half(const MapBatch& map) {
+  return {map.batch, (map.height + 1) / 2, (map.width + 1) / 2};
+}
+
+// Walks a UNet as Unet::operator() does.
+class UnetWalk {
+ public:
+  UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype)
+      : config_(config), context_tokens_(context_tokens), tally_(dtype) {}
+
+  Cost cost(const MapBatch& latent) {
+    map_ = latent;
+    channels_ = config_.down.front().channels;
+    tally_.hold(config_.in_channels * map_.pixels());  // the sample in the layout of maps
+    conv(tally_, same_size(map_, config_.in_channels, channels_, config_.conv_in_kernel));
+    tally_.drop(config_.in_channels * map_.pixels());
+    skips_ = {{map_, channels_}};
+    go_down();
+    go_through_middle();
+    go_up();
+    tally_.norm(channels_ * map_.pixels());
+    tally_.activate(channels_ * map_.pixels());
+    tally_.hold(channels_ * map_.pixels());  // the norm; it takes its input's place
+    tally_.drop(channels_ * map_.pixels());
+    conv(tally_, same_size(map_, channels_, config_.out_channels, config_.conv_out_kernel));
+    return tally_.cost();
+  }
+
+ private:
+  struct Skip {
+    MapBatch map;
+    std::int64_t channels;
+  };
+
+  void unit(const Level& level, std::int64_t in, bool owns_input) {
+    resnet(tally_, in, level.channels, map_, true);
+    if (owns_input) tally_.drop(in * map_.pixels());
+    channels_ = level.channels;
+    if (level.transformer_layers == 0) return;
+    transformer(tally_, level, map_, context_tokens_);
+    tally_.drop(channels_ * map_.pixels());  // its input
+  }
+
+  void go_down() {
+    for (std::size_t i = 0; i < config_.down.size(); ++i) {
+      for (std::int64_t j = 0; j < config_.down[i].layers; ++j) {
+        unit(config_.down[i], channels_, false);  // the input stays, as a skip
+        skips_.push_back({map_, channels_});
+      }
+      if (i + 1 == config_.down.size()) continue;
+      tally_.pass(2 * channels_ * map_.pixels());  // padded where the convolution does not pad
+      const std::int64_t before = map_.pixels();
+      map_ = half(map_);
+      conv(tally_, {channels_, channels_, 3, before, map_.pixels(), map_.batch});
+      skips_.push_back({map_, channels_});
+    }
+  }
+
+  void go_through_middle() {
+    if (config_.middle.layers > 0) unit(config_.middle, channels_, false);
+    if (config_.middle.layers < 2) return;
+    resnet(tally_, channels_, channels_, map_, true);
+    tally_.drop(channels_ * map_.pixels());
+  }
+
+  void go_up() {
+    bool is_skip = config_.middle.layers == 0;  // the first x is then the last skip
+    for (std::size_t i = 0; i < config_.up.size(); ++i) {
+      for (std::int64_t j = 0; j < config_.up[i].layers; ++j) {
+        const Skip skip = skips_.back();
+        skips_.pop_back();
+        const std::int64_t joined = channels_ + skip.channels;
+        tally_.copy(joined * map_.pixels());
+        tally_.hold(joined * map_.pixels());
+        tally_.drop((is_skip ? skip.channels : joined) * map_.pixels());
+        is_skip = false;
+        unit(config_.up[i], joined, true);
+      }
+      if (i + 1 == config_.up.size()) continue;
+      const std::int64_t before = map_.pixels();
+      map_ = skips_.back().map;
+      tally_.touch(channels_ * (before + map_.pixels()));
+      tally_.hold(channels_ * map_.pixels());
+      tally_.drop(channels_ * before);
+      conv(tally_, same_size(map_, channels_, channels_));
+      tally_.drop(channels_ * map_.pixels());
+    }
+  }
+
+  const UnetConfig& config_;
+  std::int64_t context_tokens_, channels_ = 0;
+  Tally tally_;
+  MapBatch map_;
+  std::vector<Skip> skips_;
+};
+
+}  // namespace
+
+Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
+               c10::ScalarType dtype) {
+  return UnetWalk(config, context_tokens, dtype).cost(latent);
+}
+
+}  // namespace emulsion::models
