@@ -3,30 +3,18 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include <algorithm>
-#include <chrono>
+#include <set>
+#include <utility>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
-#include "exec/memory_meter.h"
 #include "exec/node_call.h"
-#include "exec/value_table.h"
 #include "plan/located_error.h"
 
 namespace emulsion {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> samples) {
-  if (samples.empty()) return 0;
-  const auto middle = samples.begin() + static_cast<std::ptrdiff_t>(samples.size() / 2);
-  std::nth_element(samples.begin(), middle, samples.end());
-  return *middle;
-}
+using Clock = RunRecorder::Clock;
 
 template <class... Visitors>
 struct Overloaded : Visitors... {
@@ -35,51 +23,84 @@ struct Overloaded : Visitors... {
 template <class... Visitors>
 Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
+// Which device a step allocates on; none where it lets go only.
+std::optional<DeviceId> device_of(const Step& step) {
+  return std::visit(Overloaded{[](const LoadWeights& s) { return std::optional(s.device); },
+                               [](const CopyValue& s) { return std::optional(s.to); },
+                               [](const RunNode& s) { return std::optional(s.device); },
+                               [](const auto&) { return std::optional<DeviceId>(); }},
+                    step);
+}
+
+WeightSelection selection_of(const WeightUse& use, const LoadWeights& step) {
+  WeightSelection selection{.lasting = use.lasting, .blocks = {}, .prefetch = step.prefetch};
+  const std::set<std::size_t> streamed(step.streamed.begin(), step.streamed.end());
+  for (std::size_t i = 0; i < use.blocks.size(); ++i) {
+    const std::vector<std::string>& block = use.blocks[i];
+    if (streamed.contains(i))
+      selection.blocks.push_back(block);
+    else
+      selection.lasting.insert(selection.lasting.end(), block.begin(), block.end());
+  }
+  return selection;
+}
+
 class Executor {
  public:
-  Executor(const ExecutionPlan& plan, const Graph& graph, const Nodes& nodes,
-           const std::vector<OpenComponent>& components, const RunOptions& options)
+  Executor(const ExecutionPlan& plan, const Program& program, RunState& state,
+           const RunOptions& options)
       : plan_(plan),
-        graph_(graph),
-        nodes_(nodes),
-        components_(components),
-        options_(options),
-        values_(graph.values.size()),
-        step_of_node_(graph.nodes.size(), kNoStep) {
-    for (const OpenComponent& open : components) slots_.push_back({open.component, nullptr});
-    result_.report.graph = graph.name;
-    result_.report.dtype = dtype_text(plan.dtype);
-    for (const DevicePlan& device : plan.devices)
-      result_.report.devices.push_back({device.budget.name, device.budget.capacity, device.peak});
-  }
+        graph_(program.graph),
+        nodes_(program.nodes),
+        components_(program.components),
+        state_(state),
+        options_(options) {}
 
-  RunResult run() {
-    const Clock::time_point start = Clock::now();
+  Outputs run() {
+    state_.recorder.begin(plan_);
     run_steps(plan_.steps);
-    for (const GraphOutput& output : graph_.outputs) {
-      values_.move(output.value, c10::Device(c10::DeviceType::CPU));
-      if (const auto& value = values_.find(output.value))
-        result_.outputs.emplace(output.name, *value);
-    }
-    result_.report.seconds = seconds_since(start);
-    return std::move(result_);
+    Outputs outputs;
+    for (const GraphOutput& output : graph_.outputs)
+      if (const auto value = state_.values.read(output.value, state_.host()))
+        outputs.emplace(output.name, *value);
+    put_rest_aside(state_);
+    return outputs;
   }
 
  private:
-  static constexpr std::size_t kNoStep = static_cast<std::size_t>(-1);
-
   void run_steps(const std::vector<Step>& steps) {
     for (const Step& step : steps) {
       check_cancelled();
+      note_place(step);
+      if (options_.before_step) options_.before_step(step);
       std::visit(Overloaded{[&](const LoadWeights& s) { load_weights(s); },
                             [&](const EvictWeights& s) { evict_weights(s); },
-                            [&](const MoveValue& s) { move_value(s); },
-                            [&](const ReleaseValue& s) { values_.release(s.value); },
+                            [&](const CopyValue& s) { copy_value(s); },
+                            [&](const FreeValue& s) { free_value(s); },
                             [&](const BindValues& s) { bind_values(s); },
+                            [&](const TrimMemory& s) { trim_memory(device(s.device)); },
                             [&](const RunNode& s) { run_node(s); },
                             [&](const RunLoop& s) { run_loop(s); }},
                  step);
     }
+  }
+
+  void note_place(const Step& step) {
+    if (const auto device = device_of(step)) state_.busy = *device;
+    if (const auto* load = std::get_if<LoadWeights>(&step))
+      state_.place = loading(*load);
+    else if (const auto* copy = std::get_if<CopyValue>(&step))
+      state_.place = copying(*copy);
+    else if (const auto* run = std::get_if<RunNode>(&step))
+      state_.place = graph_.node(run->node).place;
+  }
+
+  std::string loading(const LoadWeights& s) const {
+    return str("loading '", graph_.component(s.component).name, "'");
+  }
+
+  std::string copying(const CopyValue& s) const {
+    return str("copying '", graph_.value(s.value).name, "'");
   }
 
   void check_cancelled() const {
@@ -90,43 +111,62 @@ class Executor {
   const c10::Device& device(DeviceId id) const { return plan_.device(id).device; }
 
   void load_weights(const LoadWeights& s) {
-    const Clock::time_point start = Clock::now();
-    const std::string& name = graph_.component(s.component).name;
-    reset_peak(device(s.device));
+    const WeightSelection selection = selection_of(plan_.uses[index(s.component)], s);
+    MemoryMeter& meter = state_.meter(s.device);
+    const WeightPlace place{device(s.device), s.device == state_.host(), &meter};
+    LoadedWeights& loaded = state_.loaded(s.component, s.device);
+    loaded = {};
+    state_.recorder.begin_step(s.device);
     try {
-      slots_[index(s.component)].weights =
-          load(components_[index(s.component)], device(s.device), plan_.dtype);
+      const MeterScope scope(meter);
+      loaded.weights = s.from
+                           ? load(state_.loaded(s.component, *s.from).weights, selection, place)
+                           : load(components_[index(s.component)], selection, place, plan_.dtype);
     } catch (...) {
-      rethrow_at(str("loading '", name, "'"));
+      rethrow_at(loading(s));
     }
-    note_peak(s.device);
-    const double seconds = seconds_since(start);
-    result_.report.load_seconds += seconds;
-    result_.report.transfers.push_back(
-        {name, "disk", plan_.device(s.device).name, s.bytes, seconds});
+    finish_work(device(s.device));
+    loaded.held = s.held;
+    loaded.streamed = s.streamed;
+    loaded.prefetch = s.prefetch;
+    state_.recorder.note_load(s);
   }
 
   void evict_weights(const EvictWeights& s) {
-    slots_[index(s.component)].weights = nullptr;
-    trim_host_memory();
-    result_.report.evictions.push_back(graph_.component(s.component).name);
+    state_.loaded(s.component, s.device) = {};
+    trim_memory(device(s.device));
+    state_.recorder.note_eviction(s.component);
   }
 
-  void move_value(const MoveValue& s) {
-    const Clock::time_point start = Clock::now();
-    values_.move(s.value, device(s.to));
-    result_.report.transfers.push_back({graph_.value(s.value).name, plan_.device(s.from).name,
-                                        plan_.device(s.to).name, s.bytes, seconds_since(start)});
+  void copy_value(const CopyValue& s) {
+    if (state_.values.is_on_host(s.value)) return;
+    const std::optional<Value>& source = state_.values.find(s.value, s.from);
+    if (!source) return;  // the first iteration finds a carry without a first value absent
+    state_.recorder.begin_step(s.to);
+    try {
+      const MeterScope scope(state_.meter(s.to));
+      state_.values.set(s.value, s.to, copied(*source, device(s.to)));
+    } catch (...) {
+      rethrow_at(copying(s));
+    }
+    finish_work(device(s.to));
+    state_.recorder.note_copy(s);
+  }
+
+  void free_value(const FreeValue& s) {
+    put_aside(state_, s.value, s.device);
+    state_.values.release(s.value, s.device);
   }
 
   void bind_values(const BindValues& s) {
     std::vector<std::optional<Value>> sources;
-    for (const BindValues::Pair& pair : s.pairs) sources.push_back(values_.read(pair.from));
+    for (const BindValues::Pair& pair : s.pairs)
+      sources.push_back(state_.values.read(pair.from, pair.device));
     for (std::size_t i = 0; i < sources.size(); ++i)
       if (sources[i])
-        values_.set(s.pairs[i].to, *std::move(sources[i]));
+        state_.values.set(s.pairs[i].to, s.pairs[i].device, *std::move(sources[i]));
       else
-        values_.release(s.pairs[i].to);
+        state_.values.release(s.pairs[i].to);
   }
 
   RunHooks hooks(const GraphNode& node) const {
@@ -135,21 +175,44 @@ class Executor {
             }};
   }
 
+  std::vector<Slot> slots_on(DeviceId device) const {
+    std::vector<Slot> slots;
+    for (std::size_t i = 0; i < components_.size(); ++i)
+      slots.push_back(
+          {components_[i].component, state_.loaded(static_cast<ComponentId>(i), device).weights});
+    return slots;
+  }
+
   void run_node(const RunNode& s) {
     const GraphNode& node = graph_.node(s.node);
     report_progress(node.name);
     RunContext::Values inputs;
-    for (const auto& [port, operand] : node.inputs)
-      if (auto value = values_.read(operand)) inputs.emplace(port, *std::move(value));
-    RunContext context(site_of(node, slots_, s.variant, plan_.dtype), device(s.device),
+    try {
+      for (const auto& [port, operand] : node.inputs)
+        if (auto value = state_.values.read(operand, s.device))
+          inputs.emplace(port, *std::move(value));
+    } catch (...) {
+      rethrow_at(node.place);
+    }
+    RunContext context(site_of(node, slots_on(s.device), s.variant, plan_.dtype), device(s.device),
                        std::move(inputs), hooks(node));
-    const Clock::time_point start = Clock::now();
-    reset_peak(device(s.device));
-    RunContext::Values outputs = call_node(node, *nodes_[index(s.node)], context);
-    finish_work(device(s.device));
-    note_run(s, seconds_since(start));
+    state_.recorder.begin_step(s.device);
+    RunContext::Values outputs = call_metered(s, context);
+    state_.recorder.note_run(s);
     check_no_nan(node, context, outputs);
-    for (const auto& [port, value] : node.outputs) values_.set(value, std::move(outputs.at(port)));
+    for (const auto& [port, value] : node.outputs)
+      state_.values.set(value, s.device, std::move(outputs.at(port)));
+    if (loop_ == nullptr) {
+      state_.nodes_done[index(s.node)] = true;
+      ++state_.finished;
+    }
+  }
+
+  RunContext::Values call_metered(const RunNode& s, RunContext& context) {
+    const MeterScope scope(state_.meter(s.device));
+    auto outputs = call_node(graph_.node(s.node), *nodes_[index(s.node)], context);
+    finish_work(device(s.device));
+    return outputs;
   }
 
   // Accelerators work behind the caller's back; a time means something only once they are done.
@@ -158,50 +221,39 @@ class Executor {
       c10::impl::getDeviceGuardImpl(device.type())->synchronizeDevice(device.index());
   }
 
-  Bytes note_peak(DeviceId id) {
-    const Bytes measured = peak_bytes(device(id));
-    Bytes& highest = result_.report.devices[static_cast<std::size_t>(id)].measured_peak;
-    highest = std::max(highest, measured);
-    return measured;
-  }
-
-  void note_run(const RunNode& s, double seconds) {
-    std::size_t& position = step_of_node_[index(s.node)];
-    if (position == kNoStep) {
-      position = result_.report.steps.size();
-      result_.report.steps.push_back(
-          {graph_.node(s.node).name, plan_.device(s.device).name, s.variant, 0, 0, s.peak, 0});
-    }
-    RunReport::Step& step = result_.report.steps[position];
-    ++step.iterations;
-    step.seconds += seconds;
-    step.measured_peak = std::max(step.measured_peak, note_peak(s.device));
-  }
-
   void run_loop(const RunLoop& s) {
     const Loop& loop = graph_.loop(s.loop);
-    const std::optional<Value> given = values_.read(loop.count);
+    LoopState& at = state_.loops[index(s.loop)];
+    const std::optional<Value> given = state_.values.read(loop.count, state_.host());
     const std::int64_t count = given ? std::get<std::int64_t>(*given) : 0;
     std::vector<double> seconds;
-    if (result_.report.ready_seconds == 0) result_.report.ready_seconds = process_seconds();
-    progress_ = {.node = {}, .iteration = 0, .iterations = count, .seconds_left = 0};
-    for (std::int64_t i = 0; i < count; ++i) {
-      const Clock::time_point start = Clock::now();
-      values_.set(loop.index, i);
+    at.count = count;
+    state_.recorder.begin_loop();
+    progress_ = {.node = {}, .iteration = s.first, .iterations = count, .seconds_left = 0};
+    loop_ = &loop;
+    for (at.iteration = s.first; at.iteration < count;) {
+      const Clock::time_point began = Clock::now();
+      remember_carries(loop, at);
+      state_.values.set(loop.index, state_.host(), at.iteration);
       run_steps(s.body);
-      seconds.push_back(seconds_since(start));
-      if (result_.report.first_step_seconds == 0)
-        result_.report.first_step_seconds = process_seconds();
-      progress_.iteration = i + 1;
-      progress_.seconds_left = median(seconds) * static_cast<double>(count - i - 1);
+      seconds.push_back(state_.recorder.note_iteration(loop, at.iteration, began));
+      at.carries.clear();
+      progress_.iteration = ++at.iteration;
+      ++state_.finished;
+      progress_.seconds_left = median(seconds) * static_cast<double>(count - at.iteration);
       report_progress({});
     }
+    at.finished = true;
+    loop_ = nullptr;
     progress_ = {};
-    if (seconds.size() >= longest_loop_) {
-      longest_loop_ = seconds.size();
-      if (seconds.size() > 1) seconds.erase(seconds.begin());
-      result_.report.denoise_seconds_per_step = median(seconds);
-    }
+    state_.recorder.end_loop(std::move(seconds));
+  }
+
+  // Handles only: the plan keeps the carries of an iteration until its end.
+  void remember_carries(const Loop& loop, LoopState& at) const {
+    at.carries.clear();
+    for (const Carry& carry : loop.carries)
+      at.carries.push_back(state_.values.replicas(carry.current));
   }
 
   void report_progress(const std::string& node) {
@@ -213,20 +265,17 @@ class Executor {
   const Graph& graph_;
   const Nodes& nodes_;
   const std::vector<OpenComponent>& components_;
+  RunState& state_;
   const RunOptions& options_;
-  ValueTable values_;
-  std::vector<Slot> slots_;                // by ComponentId, with weights while they are loaded
-  std::vector<std::size_t> step_of_node_;  // positions in the report's steps
+  const Loop* loop_ = nullptr;  // that runs
   RunProgress progress_;
-  std::size_t longest_loop_ = 0;
-  RunResult result_;
 };
 
 }  // namespace
 
-RunResult execute(const ExecutionPlan& plan, const Graph& graph, const Nodes& nodes,
-                  const std::vector<OpenComponent>& components, const RunOptions& options) {
-  return Executor(plan, graph, nodes, components, options).run();
+Outputs execute(const ExecutionPlan& plan, const Program& program, RunState& state,
+                const RunOptions& options) {
+  return Executor(plan, program, state, options).run();
 }
 
 }  // namespace emulsion

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "exec/run_report.h"
+#include "exec/run_state.h"
 #include "plan/execution_plan.h"
 #include "weights/weight_store.h"
 
@@ -24,16 +25,22 @@ struct RunOptions {
   const std::atomic<bool>* cancelled = nullptr;
   std::function<void(const RunProgress&)> progress;   // [run thread]
   std::function<void(const std::string& line)> warn;  // [run thread]
+  std::function<void(const Step&)> before_step;       // what it throws ends the run  [run thread]
 };
 
-struct RunResult {
-  std::map<std::string, Value> outputs;  // of the graph, on the host
-  RunReport report;
+// What is run.  All of it outlives the run.
+struct Program {
+  const Graph& graph;
+  const Nodes& nodes;
+  const std::vector<OpenComponent>& components;  // by ComponentId
 };
 
-// Does what the plan says and decides nothing.  `components` are by ComponentId.  Throws RunError
-// (a node failed, OutOfMemory, Cancelled) and WeightError, each naming its place.  [one thread]
-RunResult execute(const ExecutionPlan& plan, const Graph& graph, const Nodes& nodes,
-                  const std::vector<OpenComponent>& components, const RunOptions& options);
+using Outputs = std::map<std::string, Value>;  // of the graph, on the host
+
+// Does what the plan says and decides nothing.  Goes on from what `state` holds, and leaves there
+// what the plan does not let go of.  Throws RunError (a node failed, OutOfMemory, Cancelled) and
+// WeightError, each naming its place.  [one thread]
+Outputs execute(const ExecutionPlan& plan, const Program& program, RunState& state,
+                const RunOptions& options);
 
 }  // namespace emulsion

@@ -26,6 +26,7 @@ Json steps_json(const std::vector<RunReport::Step>& steps) {
                     {"variant", step.variant},
                     {"iterations", step.iterations},
                     {"seconds", step.seconds},
+                    {"predicted_seconds", step.predicted_seconds},
                     {"estimated_peak_bytes", step.estimated_peak},
                     {"measured_peak_bytes", step.measured_peak}});
   return list;
@@ -38,7 +39,19 @@ Json transfers_json(const std::vector<RunReport::Transfer>& transfers) {
                     {"from", transfer.from},
                     {"to", transfer.to},
                     {"bytes", transfer.bytes},
-                    {"seconds", transfer.seconds}});
+                    {"seconds", transfer.seconds},
+                    {"predicted_seconds", transfer.predicted_seconds}});
+  return list;
+}
+
+Json trace_json(const std::vector<RunReport::Span>& trace) {
+  Json list = Json::array();
+  for (const RunReport::Span& span : trace)
+    list.push_back({{"device", span.device},
+                    {"what", span.what},
+                    {"begin", span.begin},
+                    {"end", span.end},
+                    {"peak_bytes", span.peak}});
   return list;
 }
 
@@ -58,11 +71,15 @@ std::string to_json(const RunReport& report) {
   const Json json{
       {"graph", report.graph},
       {"dtype", report.dtype},
+      {"profile", report.profile},
       {"seconds", report.seconds},
+      {"predicted_seconds", report.predicted_seconds},
       {"devices", devices_json(report.devices)},
       {"steps", steps_json(report.steps)},
       {"transfers", transfers_json(report.transfers)},
       {"evictions", report.evictions},
+      {"replans", report.replans},
+      {"trace", trace_json(report.trace)},
       {"denoise_seconds_per_step", report.denoise_seconds_per_step},
       {"load_seconds", report.load_seconds},
       {"ready_seconds", report.ready_seconds},

@@ -4,17 +4,15 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
-#include "exec/executor.h"
-#include "exec/memory_meter.h"
 #include "exec/shipped_files.h"
-#include "graph/bind_files.h"
+#include "exec/speed_file.h"
+#include "exec/warm_run.h"
 #include "graph/dot.h"
-#include "graph/graph_spec.h"
 #include "graph/limits.h"
 #include "graph/validate.h"
-#include "plan/execution_plan.h"
+#include "memory/memory_meter.h"
+#include "plan/plan_views.h"
 #include "plugins/plugin_registry.h"
-#include "weights/weight_store.h"
 
 namespace emulsion {
 namespace {
@@ -37,65 +35,6 @@ SettableInput settable(const GraphInput& input) {
   return shown;
 }
 
-// What of a request is checked and known before the planner has its say.
-struct Prepared {
-  Graph graph;
-  std::vector<std::string> written;  // outputs that hold the names of written files
-  Nodes nodes;
-  std::vector<OpenComponent> components;
-  ExecutionPlan plan;
-};
-
-Graph bound_graph(const Request& request, const NodeCatalog& catalog,
-                  std::vector<std::string>& written) {
-  GraphSpec spec = read_spec(request.graph);
-  std::map<std::string, Param> values;
-  for (const auto& [name, text] : request.values) {
-    const GraphInput& input = input_named(spec, name);
-    if (is_bound_to_file(input.type))
-      bind_input_file(spec, catalog, name, text);
-    else
-      values.emplace(name, parse_value(input, text));
-  }
-  for (const auto& [output, file] : request.files) {
-    const std::string names = bind_output_file(spec, catalog, output, file);
-    if (!names.empty()) written.push_back(names);
-  }
-  return validate(spec, catalog, values);
-}
-
-std::vector<OpenComponent> open_components(const Graph& graph) {
-  std::vector<OpenComponent> components;
-  for (const ComponentRef& ref : graph.components)
-    components.push_back(open_component(find_model(ref.source, share_folders("models")), ref.part));
-  return components;
-}
-
-std::vector<Slot> header_slots(const Graph& graph, const std::vector<OpenComponent>& components,
-                               c10::ScalarType dtype) {
-  const std::vector<bool> with_weights = components_with_weights(graph);
-  std::vector<Slot> slots;
-  for (std::size_t i = 0; i < components.size(); ++i) {
-    Slot slot{components[i].component, nullptr};
-    if (with_weights[i]) slot.weights = header_of(components[i], dtype);
-    slots.push_back(std::move(slot));
-  }
-  return slots;
-}
-
-Prepared prepare(const Request& request, const NodeCatalog& catalog) {
-  Prepared prepared;
-  prepared.graph = bound_graph(request, catalog, prepared.written);
-  const std::vector<DeviceBudget> devices = parse_devices(request.devices);
-  const c10::ScalarType dtype = parse_dtype(request.dtype, devices.front());
-  prepared.nodes = make_nodes(prepared.graph);
-  prepared.components = open_components(prepared.graph);
-  const auto slots = header_slots(prepared.graph, prepared.components, dtype);
-  const Forecasts forecasts = forecast(prepared.graph, prepared.nodes, slots, dtype);
-  prepared.plan = make_plan(prepared.graph, forecasts, devices);
-  return prepared;
-}
-
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream stream(text);
@@ -104,7 +43,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 }
 
 RunOptions options_of(const Callbacks& callbacks) {
-  RunOptions options{callbacks.cancelled, {}, callbacks.warn};
+  RunOptions options{callbacks.cancelled, {}, callbacks.warn, {}};
   if (callbacks.progress)
     options.progress = [&callbacks](const RunProgress& at) {
       callbacks.progress({at.node, at.iteration, at.iterations, at.seconds_left});
@@ -112,10 +51,10 @@ RunOptions options_of(const Callbacks& callbacks) {
   return options;
 }
 
-void refuse_simulated(const ExecutionPlan& plan) {
-  for (const DevicePlan& device : plan.devices)
-    if (device.budget.simulated)
-      throw GraphError(str("--device ", device.budget.name,
+void refuse_simulated(const std::vector<std::string>& devices) {
+  for (const DeviceBudget& device : parse_devices(devices))
+    if (device.simulated)
+      throw GraphError(str("--device ", device.name,
                            ": is simulated, and can be planned for only; take logical:NAME=BYTES "
                            "to run within a budget"));
 }
@@ -124,6 +63,7 @@ void refuse_simulated(const ExecutionPlan& plan) {
 
 struct Session::Parts {
   PluginRegistry registry;
+  WarmState warm;
 };
 
 Session::Session(const std::vector<std::filesystem::path>& folders)
@@ -176,28 +116,51 @@ std::string Session::dot(const std::string& graph) const {
   return to_dot(validate(read_spec(graph), parts_->registry.catalog(), {}, Unset::IsFine));
 }
 
-std::string Session::plan_text(const Request& request) const {
-  const Prepared prepared = prepare(request, parts_->registry.catalog());
-  return to_text(prepared.plan, prepared.graph);
+std::string Session::plan_text(const Request& request, const Callbacks& callbacks) const {
+  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  return to_table(planned.plan, planned.setup.graph);
 }
 
-std::string Session::plan_json(const Request& request) const {
-  const Prepared prepared = prepare(request, parts_->registry.catalog());
-  return to_json(prepared.plan, prepared.graph);
+std::string Session::plan_steps(const Request& request, const Callbacks& callbacks) const {
+  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  return to_text(planned.plan, planned.setup.graph);
+}
+
+std::string Session::plan_json(const Request& request, const Callbacks& callbacks) const {
+  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  return to_json(planned.plan, planned.setup.graph);
+}
+
+std::string Session::plan_svg(const Request& request, const std::string& report_json,
+                              const Callbacks& callbacks) const {
+  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  return to_svg(planned.plan, planned.setup.graph, report_json);
+}
+
+std::vector<std::pair<std::string, std::string>> Session::profiles() const {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const Profile& profile : emulsion::profiles())
+    list.emplace_back(profile.name, profile.summary);
+  return list;
+}
+
+Speeds Session::bench(const std::vector<std::string>& devices, const Callbacks& callbacks) const {
+  const SpeedTable table = measure_again(parse_devices(devices), callbacks.warn);
+  return {to_text(table), to_json(table)};
 }
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {
-  const Prepared prepared = prepare(request, parts_->registry.catalog());
-  refuse_simulated(prepared.plan);
-  RunResult result = execute(prepared.plan, prepared.graph, prepared.nodes, prepared.components,
-                             options_of(callbacks));
-  Outcome outcome{std::move(result.outputs), {}, to_json(result.report)};
-  for (const std::string& name : prepared.written) {
+  refuse_simulated(request.devices);
+  WarmRun run = run_warm(request, parts_->registry.catalog(), parts_->warm, options_of(callbacks));
+  Outcome outcome{std::move(run.outputs), {}, to_json(run.report)};
+  for (const std::string& name : run.written) {
     for (const std::string& file : lines_of(std::get<std::string>(outcome.outputs.at(name))))
       outcome.files.push_back(file);
     outcome.outputs.erase(name);
   }
   return outcome;
 }
+
+void Session::forget() { parts_->warm.forget(); }
 
 }  // namespace emulsion

@@ -1,31 +1,52 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "emulsion/value.h"
 #include "graph/graph.h"
+#include "plan/device.h"
 
 namespace emulsion {
 
-// The values of a run by their ids; a value that is absent was not made yet, or has been let go.
-// [run thread]
+// The values of a run by their ids, on each device where they are.  What lives on the host is there
+// whatever device is named: scalars, texts, and types whose home it is.  [run thread]
 class ValueTable {
  public:
-  explicit ValueTable(std::size_t values) : values_(values) {}
+  using Replicas = std::vector<std::optional<Value>>;  // by DeviceId
 
-  void set(ValueId id, Value value) { values_[index(id)] = std::move(value); }
-  void release(ValueId id) { values_[index(id)].reset(); }
-  const std::optional<Value>& find(ValueId id) const { return values_[index(id)]; }
+  // The last of the devices is the host.
+  ValueTable(const Graph& graph, std::size_t devices);
 
-  // What an operand stands for; absent where its value is.
-  std::optional<Value> read(const Operand& operand) const;
-  // Moves tensors; a value that is there already, and scalars, stay as they are.
-  void move(ValueId id, c10::Device to);
+  void set(ValueId id, DeviceId device, Value value);
+  void release(ValueId id, DeviceId device);
+  void release(ValueId id);  // everywhere
+
+  // Absent where it was not made yet, or has been let go.
+  const std::optional<Value>& find(ValueId id, DeviceId device) const;
+  const Replicas& replicas(ValueId id) const { return values_[index(id)]; }
+  void restore(ValueId id, Replicas replicas) { values_[index(id)] = std::move(replicas); }
+  bool contains(ValueId id) const;  // on some device
+  std::size_t size() const { return values_.size(); }
+
+  // What an operand stands for.  Throws RunError where its value is on other devices only.
+  std::optional<Value> read(const Operand& operand, DeviceId device) const;
+
+  DeviceId host() const { return host_; }
+  bool is_on_host(ValueId id) const { return lives_on_host_[index(id)]; }
 
  private:
-  std::vector<std::optional<Value>> values_;
+  std::size_t place(ValueId id, DeviceId device) const;
+
+  const Graph& graph_;
+  DeviceId host_;
+  std::vector<bool> lives_on_host_;  // by ValueId
+  std::vector<Replicas> values_;     // by ValueId
 };
+
+// A value with memory of its own on the device.  [run thread]
+Value copied(const Value& value, c10::Device to);
 
 }  // namespace emulsion

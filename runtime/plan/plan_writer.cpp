@@ -71,7 +71,7 @@ class PlanWriter {
     free_values(plan_.steps, p, std::nullopt);
     for (const Residency& weights : weights_)
       if (const Station* station = station_at(weights, p))
-        if (!station->kept_before) load(plan_.steps, weights, is_first(weights, *station));
+        if (!station->kept_before) load_station(weights, *station);
     run(plan_.steps, p);
     leave(p, p + 1);
   }
@@ -83,8 +83,9 @@ class PlanWriter {
       if (station != nullptr && !stays_after(weights, *station)) {
         if (station->loop == kNone || station->pinned) evict(plan_.steps, weights);
       }
-      if (weights.via_host && weights.host_end() > begin && weights.host_end() <= end)
-        plan_.steps.push_back(EvictWeights{component_id(weights), host()});
+      if (station != nullptr && weights.via_host && weights.reads_during(*station) &&
+          weights.host_end() == end)
+        evict_host_copy(weights);
     }
     const Phase phase = phase_at(begin);
     if (trims() && (end == d_.timeline.runs.size() || phase_at(end) != phase))
@@ -100,7 +101,7 @@ class PlanWriter {
     for (const Residency& weights : weights_)
       if (const Station* station = station_at(weights, span.begin)) {
         if (station->pinned && !station->kept_before)
-          load(plan_.steps, weights, is_first(weights, *station));
+          load_station(weights, *station);
         else if (!station->pinned && weights.via_host && is_first(weights, *station))
           load_host_copy(plan_.steps, weights);
       }
@@ -221,12 +222,18 @@ class PlanWriter {
     for (const Replica& replica : replicas_) {
       const ValueId value = static_cast<ValueId>(replica.value);
       if (replica.is_home || !has_bytes(value) || inside(value) != loop) continue;
-      const bool is_output = replica.end == d_.timeline.runs.size() &&
-                             replica.begin + 1 == replica.end &&
-                             replica.device == d_.problem.host();
-      const bool due = at_end ? is_output : replica.begin == p && !is_output;
+      // What the last run makes is copied after it, though it counts while that runs.
+      const bool made_last =
+          replica.end == d_.timeline.runs.size() && there_from(replica.value) > replica.begin;
+      const bool due = at_end ? made_last : replica.begin == p && !made_last;
       if (due) copy(steps, value, home_of(value), device_id(replica.device));
     }
+  }
+
+  // The first position before which the value can be copied.
+  std::size_t there_from(std::size_t value) const {
+    const auto& made = d_.timeline.made_at[value];
+    return made ? *made + 1 : d_.problem.values[value].begin;
   }
 
   void free_values(std::vector<Step>& steps, std::size_t p, std::optional<LoopId> loop) const {
@@ -274,6 +281,18 @@ class PlanWriter {
   static bool stays_after(const Residency& weights, const Station& station) {
     if (&station == &weights.stations.back()) return weights.kept_after;
     return (&station + 1)->kept_before;
+  }
+
+  // The copy in host memory goes as soon as nothing will come from it any more.
+  void load_station(const Residency& weights, const Station& station) {
+    load(plan_.steps, weights, is_first(weights, station));
+    if (weights.via_host && !weights.reads_during(station) &&
+        weights.host_end() == station.begin + 1)
+      evict_host_copy(weights);
+  }
+
+  void evict_host_copy(const Residency& weights) {
+    plan_.steps.push_back(EvictWeights{component_id(weights), host()});
   }
 
   void load_host_copy(std::vector<Step>& steps, const Residency& weights) const {

@@ -2,91 +2,40 @@
 
 #include <ATen/ops/full.h>
 
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "check.h"
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
-#include "exec/memory_meter.h"
-#include "fakes/fake_pipeline.h"
-#include "weights/safetensors.h"
+#include "fakes/fake_model.h"
 
 using namespace emulsion;
-namespace fs = std::filesystem;
 
 namespace {
 
-// Parts of a model in a folder of its own, one weight each: clip 3, unet 2, vae 10.
-class Model {
- public:
-  Model() : folder_(fs::temp_directory_path() / str("emulsion_executor_", ++count)) {
-    save("clip", fakes::filled(4, 3.0));
-    save("unet", fakes::filled(5, 2.0));
-    save("vae", fakes::filled(2, 10.0));
-  }
-  ~Model() { fs::remove_all(folder_); }
-  Model(const Model&) = delete;
-  Model& operator=(const Model&) = delete;
-
-  void save(const std::string& part, const at::Tensor& weight) const {
-    fs::create_directories(folder_ / part);
-    save_safetensors(folder_ / part / "model.safetensors", {{"w", weight}});
-    std::ofstream(folder_ / part / "config.json") << "{}";
-  }
-
-  std::vector<OpenComponent> open(const Graph& graph) const {
-    std::vector<OpenComponent> components;
-    for (const ComponentRef& ref : graph.components)
-      components.push_back(open_component(folder_, ref.part));
-    return components;
-  }
-
- private:
-  static inline int count = 0;
-  fs::path folder_;
-};
-
-RunResult run(const fakes::Pipeline& pipeline, const Model& model, Bytes budget = 100 * kMiB,
-              const RunOptions& options = {}) {
-  install_memory_meter();
-  return execute(pipeline.plan(budget), pipeline.graph, pipeline.nodes, model.open(pipeline.graph),
-                 options);
-}
-
-double pixel(const RunResult& result) {
-  return fakes::first(std::get<at::Tensor>(result.outputs.at("image")));
-}
-
-// The pipeline's arithmetic: latent' = (2 latent + 3 + i) + history, history' = 2 latent + 3 + i.
-double expected_pixel() {
-  double latent = 1, history = 0;
-  for (int i = 0; i < 3; ++i) {
-    const double denoised = 2 * latent + 3 + i;
-    latent = denoised + history;
-    history = denoised;
-  }
-  return 10 * latent;
+fakes::FakeRun run(const fakes::Pipeline& pipeline, const fakes::Model& model,
+                   Bytes budget = 100 * kMiB, const RunOptions& options = {}) {
+  return fakes::run(pipeline, model,
+                    fakes::Pipeline::request({{.name = "cpu", .capacity = budget}}), options);
 }
 
 }  // namespace
 
 TEST_CASE("a loop carries values from iteration to iteration, and its last ones out") {
-  CHECK(pixel(run(fakes::Pipeline(), Model())) == doctest::Approx(expected_pixel()));
+  CHECK(run(fakes::Pipeline(), fakes::Model()).pixel == fakes::expected_pixel());
 }
 
 TEST_CASE("every budget that can be planned gives the same picture") {
   const fakes::Pipeline pipeline;
-  const Model model;
+  const fakes::Model model;
   for (const Bytes budget : {9, 10, 11, 14, 100})
-    CHECK(pixel(run(pipeline, model, budget * kMiB)) == doctest::Approx(expected_pixel()));
+    CHECK(run(pipeline, model, budget * kMiB).pixel == fakes::expected_pixel());
 }
 
 TEST_CASE("what was measured stays below what was planned, and below the budget") {
   for (const Bytes budget : {9, 11, 100}) {
-    const RunReport report = run(fakes::Pipeline(), Model(), budget * kMiB).report;
+    const RunReport report = run(fakes::Pipeline(), fakes::Model(), budget * kMiB).report;
     for (const RunReport::Step& step : report.steps) {
       CAPTURE(step.node);
       CHECK(step.measured_peak > 0);
@@ -97,7 +46,7 @@ TEST_CASE("what was measured stays below what was planned, and below the budget"
 }
 
 TEST_CASE("the report names each node, load and eviction") {
-  const RunReport report = run(fakes::Pipeline(), Model()).report;
+  const RunReport report = run(fakes::Pipeline(), fakes::Model()).report;
   const auto json = nlohmann::json::parse(to_json(report));
   CHECK(json["graph"] == "fake");
   REQUIRE(json["steps"].size() == 5);
@@ -115,12 +64,11 @@ TEST_CASE("the report names each node, load and eviction") {
 
 TEST_CASE("a run leaves no weights behind") {
   const fakes::Pipeline pipeline;
-  const Model model;
-  run(pipeline, model);
-  CHECK(mapped_bytes() == 0);
+  const fakes::Model model;
+  CHECK(run(pipeline, model).left == 0);
 }
 
-TEST_CASE("a cancelled run ends within an iteration and leaves no weights behind") {
+TEST_CASE("a cancelled run ends within an iteration") {
   std::atomic<bool> cancelled{false};
   std::int64_t finished = 0;
   RunOptions options;
@@ -129,9 +77,8 @@ TEST_CASE("a cancelled run ends within an iteration and leaves no weights behind
     if (progress.node.empty()) finished = progress.iteration;
     if (progress.iteration == 1) cancelled = true;
   };
-  CHECK_THROWS_AS(run(fakes::Pipeline(), Model(), 100 * kMiB, options), Cancelled);
+  CHECK_THROWS_AS(run(fakes::Pipeline(), fakes::Model(), 100 * kMiB, options), Cancelled);
   CHECK(finished == 1);
-  CHECK(mapped_bytes() == 0);
 }
 
 TEST_CASE("progress tells each node and the iterations of a loop") {
@@ -140,7 +87,7 @@ TEST_CASE("progress tells each node and the iterations of a loop") {
   options.progress = [&](const RunProgress& progress) {
     told.push_back(str(progress.node, " ", progress.iteration, "/", progress.iterations));
   };
-  run(fakes::Pipeline(), Model(), 100 * kMiB, options);
+  run(fakes::Pipeline(), fakes::Model(), 100 * kMiB, options);
   const std::vector<std::string> expected{"encode 0/0",       "noise 0/0", "denoise.unet 0/3",
                                           "denoise.step 0/3", " 1/3",      "denoise.unet 1/3",
                                           "denoise.step 1/3", " 2/3",      "denoise.unet 2/3",
@@ -149,8 +96,8 @@ TEST_CASE("progress tells each node and the iterations of a loop") {
 }
 
 TEST_CASE("NaN weights are named instead of painted black") {
-  const Model model;
-  model.save("unet", fakes::filled(5, std::numeric_limits<double>::quiet_NaN()));
+  const fakes::Model model;
+  model.save("unet", {{"w", fakes::filled(5, std::numeric_limits<double>::quiet_NaN())}});
   try {
     run(fakes::Pipeline(), model);
     FAIL("nothing was thrown");
@@ -172,7 +119,7 @@ TEST_CASE("what a node throws comes out as one line that names the node") {
         },
         std::move(run))});
   };
-  const Model model;
+  const fakes::Model model;
   CHECK_THROWS_WITH_AS(run(failing([](RunContext&) { throw RunError("the disk is full"); }), model),
                        "fake.json: node 'decode': the disk is full", RunError);
   CHECK_THROWS_WITH_AS(
@@ -196,5 +143,5 @@ TEST_CASE("an output that is a view of something larger is refused") {
       [](RunContext& context) {
         context.output("image", fakes::filled(4, 1.0).narrow(0, 0, 8));
       })});
-  CHECK_THROWS_AS(run(pipeline, Model()), RunError);
+  CHECK_THROWS_AS(run(pipeline, fakes::Model()), RunError);
 }

@@ -1,0 +1,96 @@
+#include "exec/request_setup.h"
+
+#include <algorithm>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "exec/shipped_files.h"
+#include "graph/bind_files.h"
+#include "graph/near_names.h"
+#include "graph/validate.h"
+
+namespace emulsion {
+namespace {
+
+// Keeps the outputs that are asked for or written; with neither all of them.
+void keep_wanted_outputs(const Request& request, RequestSetup& setup) {
+  std::vector<std::string> known;
+  for (const GraphOutput& output : setup.graph.outputs) known.push_back(output.name);
+  for (const std::string& name : request.outputs)
+    if (std::ranges::find(known, name) == known.end())
+      throw GraphError(str(setup.graph.name, ": unknown output", expected_one_of(known, name)));
+  if (request.outputs.empty() && request.files.empty()) return;
+  const auto holds = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  std::erase_if(setup.graph.outputs, [&](const GraphOutput& output) {
+    return !holds(request.outputs, output.name) && !holds(setup.written, output.name);
+  });
+}
+
+void bind_graph(const Request& request, const NodeCatalog& catalog, RequestSetup& setup) {
+  const std::filesystem::path file = find_graph(request.graph);
+  GraphSpec spec = parse_graph(read_text_file(file), file.filename().string());
+  std::map<std::string, Param> values;
+  for (const auto& [name, text] : request.values) {
+    const GraphInput& input = input_named(spec, name);
+    if (is_bound_to_file(input.type))
+      bind_input_file(spec, catalog, name, text);
+    else
+      values.emplace(name, parse_value(input, text));
+  }
+  for (const auto& [output, path] : request.files) {
+    const std::string names = bind_output_file(spec, catalog, output, path);
+    if (!names.empty()) setup.written.push_back(names);
+  }
+  setup.graph = validate(spec, catalog, values);
+  keep_wanted_outputs(request, setup);
+}
+
+void open_components(RequestSetup& setup) {
+  for (const ComponentRef& ref : setup.graph.components)
+    setup.components.push_back(
+        open_component(find_model(ref.source, share_folders("models")), ref.part));
+}
+
+Forecasts forecast_in(const RequestSetup& setup, c10::ScalarType dtype) {
+  const std::vector<bool> with_weights = components_with_weights(setup.graph);
+  std::vector<Slot> slots;
+  for (std::size_t i = 0; i < setup.components.size(); ++i) {
+    Slot slot{setup.components[i].component, nullptr};
+    if (with_weights[i]) slot.weights = header_of(setup.components[i], dtype);
+    slots.push_back(std::move(slot));
+  }
+  Forecasts forecasts = forecast(setup.graph, setup.nodes, slots, dtype);
+  for (std::size_t i = 0; i < setup.components.size(); ++i) {
+    if (!with_weights[i]) continue;
+    ComponentForecast& component = forecasts.components[i];
+    component.mappable = is_mappable(setup.components[i], dtype);
+    component.staging = component.mappable ? 0 : kStagingBytes;
+  }
+  return forecasts;
+}
+
+}  // namespace
+
+std::vector<c10::ScalarType> dtypes_of(const Request& request) {
+  const c10::ScalarType first = parse_dtype(request.dtype, parse_devices(request.devices).front());
+  if (request.dtype == "auto" && first == c10::ScalarType::Float)
+    return {first, c10::ScalarType::BFloat16};
+  return {first};
+}
+
+RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
+                    const Notice& notice) {
+  RequestSetup setup;
+  setup.plan.profile = &find_profile(request.profile);
+  setup.plan.devices = parse_devices(request.devices);
+  bind_graph(request, catalog, setup);
+  setup.nodes = make_nodes(setup.graph);
+  open_components(setup);
+  setup.forecasts = forecast_in(setup, dtype);
+  setup.plan.speeds = speeds_of(setup.plan.devices, speeds_for(setup.plan.devices, notice));
+  return setup;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,105 @@
+#include "exec/warm_run.h"
+
+#include <algorithm>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "exec/recovery.h"
+
+namespace emulsion {
+namespace {
+
+// Gives the first plan that fits; the dtypes are tried in their order.
+template <class Attempt>
+PlannedRequest first_that_fits(const Request& request, const Notice& notice,
+                               const Attempt& attempt) {
+  const std::vector<c10::ScalarType> dtypes = dtypes_of(request);
+  for (std::size_t i = 0; i + 1 < dtypes.size(); ++i) {
+    try {
+      return attempt(dtypes[i]);
+    } catch (const PlanError&) {
+      if (notice)
+        notice(str("does not fit in ", dtype_text(dtypes[i]), "; computed in ",
+                   dtype_text(dtypes[i + 1]), " instead"));
+    }
+  }
+  return attempt(dtypes.back());
+}
+
+// What is free now does not count what this session holds, and can let go of.
+void add_what_is_held(const Request& request, const WarmState& warm,
+                      std::vector<DeviceBudget>& devices) {
+  for (DeviceBudget& device : devices) {
+    const bool has_size = std::ranges::any_of(request.devices, [&](const std::string& text) {
+      return text.find('=') != std::string::npos && parse_device(text).name == device.name;
+    });
+    if (!has_size) device.capacity += warm.used(device.name);
+  }
+}
+
+// With all that is there; where that leaves no way, with the weights alone, and then with nothing.
+PlannedRequest plan_with(WarmState& warm, bool keep, RequestSetup setup) {
+  while (true) {
+    PlanRequest request = setup.plan;
+    request.repeats = keep;
+    if (keep || !warm.is_empty()) {
+      warm.offer_weights(setup, request);
+      warm.offer_results(setup, request);
+    }
+    try {
+      ExecutionPlan plan = make_plan(setup.graph, setup.forecasts, request);
+      return {std::move(setup), std::move(request), std::move(plan)};
+    } catch (const PlanError&) {
+      if (warm.is_empty()) throw;
+      warm.forget_some();
+    }
+  }
+}
+
+}  // namespace
+
+PlannedRequest plan_request(const Request& request, const NodeCatalog& catalog,
+                            const Notice& notice) {
+  WarmState nothing;
+  return first_that_fits(request, notice, [&](c10::ScalarType dtype) {
+    return plan_with(nothing, false, set_up(request, catalog, dtype, notice));
+  });
+}
+
+WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& warm,
+                 const RunOptions& options) {
+  const PlannedRequest planned = first_that_fits(request, options.warn, [&](c10::ScalarType dtype) {
+    RequestSetup setup = set_up(request, catalog, dtype, options.warn);
+    add_what_is_held(request, warm, setup.plan.devices);
+    return plan_with(warm, request.keep, std::move(setup));
+  });
+  const RequestSetup& setup = planned.setup;
+  RunState state(setup.graph, setup.plan.devices, warm.meters(setup.plan.devices));
+  const Bytes before = warm.result_bytes();
+  const DevicePlan& host = planned.plan.devices.back();
+  warm.give_weights(planned.request, state);
+  if (request.keep || before > 0)
+    warm.give_results(planned.request, host.budget.capacity - host.peak, state);
+  if (!request.keep) state.kept = {};
+  WarmRun run{{}, {}, setup.written};
+  try {
+    Outputs outputs = execute_recovering(planned.plan, planned.request, setup.forecasts,
+                                         setup.program(), state, options);
+    for (auto& [name, value] : outputs)
+      run.outputs.emplace(name, copied(std::exchange(value, false), c10::DeviceType::CPU));
+  } catch (const Cancelled&) {
+    if (request.keep) warm.take_weights(setup, planned.plan, state);
+    throw;
+  }
+  run.report = state.recorder.report();
+  if (!request.keep) {
+    warm.forget();
+    return run;
+  }
+  warm.take_weights(setup, planned.plan, state);
+  warm.take_results(std::move(state.kept));
+  run.report.devices.back().planned_peak += std::max(before, warm.result_bytes());
+  return run;
+}
+
+}  // namespace emulsion
