@@ -30,6 +30,8 @@ struct Residency {
 
   // The last position, half open, at which the copy in host memory is needed.
   std::size_t host_end() const;
+  // True where the copy is needed while the station's nodes run, and not for the load alone.
+  bool reads_during(const Station& station) const;
 };
 
 struct ResidencyPlan {

