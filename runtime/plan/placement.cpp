@@ -15,20 +15,23 @@ std::vector<Replica> replicas_of(const PlacementProblem& problem, const Assignme
   for (std::size_t v = 0; v < problem.values.size(); ++v) {
     const PlacementValue& value = problem.values[v];
     const std::size_t home = replicas.size(), device = device_at(problem, assignment, value.home);
-    replicas.push_back({v, device, value.begin, value.end, true, 1});
+    replicas.push_back({v, device, value.begin, value.end, true, 0, 1});
     for (const PlacementValue::Read& read : value.reads) {
       const std::size_t reader = device_at(problem, assignment, read.position);
       const auto same = [&](const Replica& replica) { return replica.device == reader; };
       const auto found =
           std::find_if(replicas.begin() + static_cast<std::ptrdiff_t>(home), replicas.end(), same);
       if (found == replicas.end()) {
-        replicas.push_back({v, reader, read.begin, read.end, false, read.times});
+        replicas.push_back({v, reader, read.begin, read.end, false, read.copied_at, read.times});
       } else {
-        if (!found->is_home) found->begin = std::min(found->begin, read.begin);
+        if (!found->is_home) {
+          found->begin = std::min(found->begin, read.begin);
+          found->copied_at = std::min(found->copied_at, read.copied_at);
+        }
         found->end = std::max(found->end, read.end);
         found->times = std::max(found->times, read.times);
       }
-      if (reader != device) replicas[home].end = std::max(replicas[home].end, read.source_end);
+      if (reader != device) replicas[home].end = std::max(replicas[home].end, read.copied_at);
     }
   }
   return replicas;

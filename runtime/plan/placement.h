@@ -42,7 +42,7 @@ struct PlacementValue {
   struct Read {
     std::size_t position = kNone;
     std::size_t begin = 0, end = 0;  // it must be there
-    std::size_t source_end = 0;      // if it was made elsewhere, it stays there until then
+    std::size_t copied_at = 0;       // if it was made elsewhere, it stays there until then
     double times = 1;                // that it is copied then
   };
   Bytes bytes = 0;
@@ -95,6 +95,7 @@ struct Replica {
   std::size_t value = 0, device = 0;
   std::size_t begin = 0, end = 0;
   bool is_home = false;
+  std::size_t copied_at = 0;  // before the run at this position; past the last one: at the end
   double times = 1;
 };
 

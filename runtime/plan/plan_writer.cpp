@@ -218,22 +218,11 @@ class PlanWriter {
 
   // Copies that are due before position p, of values of the loop's body or of those outside.
   void copy_values(std::vector<Step>& steps, std::size_t p, std::optional<LoopId> loop) const {
-    const bool at_end = p == d_.timeline.runs.size();
     for (const Replica& replica : replicas_) {
       const ValueId value = static_cast<ValueId>(replica.value);
-      if (replica.is_home || !has_bytes(value) || inside(value) != loop) continue;
-      // What the last run makes is copied after it, though it counts while that runs.
-      const bool made_last =
-          replica.end == d_.timeline.runs.size() && there_from(replica.value) > replica.begin;
-      const bool due = at_end ? made_last : replica.begin == p && !made_last;
-      if (due) copy(steps, value, home_of(value), device_id(replica.device));
+      if (!replica.is_home && replica.copied_at == p && has_bytes(value) && inside(value) == loop)
+        copy(steps, value, home_of(value), device_id(replica.device));
     }
-  }
-
-  // The first position before which the value can be copied.
-  std::size_t there_from(std::size_t value) const {
-    const auto& made = d_.timeline.made_at[value];
-    return made ? *made + 1 : d_.problem.values[value].begin;
   }
 
   void free_values(std::vector<Step>& steps, std::size_t p, std::optional<LoopId> loop) const {

@@ -136,6 +136,18 @@ TEST_CASE("values are copied to the device that computes, and host values stay")
   CHECK(has(text, "run     denoise.unet              on sim:a, fast"));
 }
 
+TEST_CASE("a last node on the host gets what an accelerator made before it runs") {
+  NodeDescriptor decode = fakes::decode_node();
+  decode.runs_on = Home::Host;
+  fakes::Pipeline pipeline({decode});
+  const auto forecasts = heavy_forecasts(heavy());
+  PlanRequest request = fakes::Pipeline::request(beside_host(100 * kMiB));
+  const ExecutionPlan plan = make_plan(pipeline.graph, forecasts, request);
+  const std::string text = to_text(plan, pipeline.graph);
+  const std::size_t copied = text.find("copy    denoise.latent            sim:a -> cpu");
+  CHECK(copied < text.find("run     decode"));
+}
+
 TEST_CASE("weights that do not fit a device are streamed, and the time is told") {
   const fakes::Pipeline pipeline = heavy();
   const auto ample = heavy_plan(pipeline, fakes::Pipeline::request(beside_host(100 * kMiB)));
