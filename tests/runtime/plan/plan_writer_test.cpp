@@ -1,0 +1,94 @@
+#include "plan/plan_writer.h"
+
+#include "check.h"
+
+#include "emulsion/errors.h"
+#include "fakes/fake_pipeline.h"
+#include "fakes/plan_walk.h"
+
+using namespace emulsion;
+
+namespace {
+
+// Its arithmetic takes time on the host, so that accelerators are worth their copies.
+NodeDescriptor working(NodeDescriptor node, Bytes workspace, double work) {
+  const auto outputs = node.outputs;
+  const auto forecast = [outputs, workspace, work](const ForecastContext& context) {
+    Forecast forecast;
+    for (const PortSpec& port : outputs)
+      forecast.outputs[port.name] = fakes::mib(port.name == "image" ? 2 : 1);
+    forecast.workspace = context.variant() == "lean" ? 0 : workspace;
+    forecast.work.product = context.variant() == "lean" ? 1.5 * work : work;
+    return forecast;
+  };
+  return fakes::with(std::move(node), forecast, [](RunContext&) {});
+}
+
+fakes::Pipeline busy() {
+  return fakes::Pipeline(
+      {working(fakes::encode_node(), kMiB, 1e9), working(fakes::unet_node(), 2 * kMiB, 1e10),
+       working(fakes::step_node(), 0, 1e8), working(fakes::decode_node(), kMiB, 5e9)});
+}
+
+struct Tally {
+  int plans = 0, refusals = 0;
+};
+
+void plan_and_walk(const fakes::Pipeline& pipeline, const PlanRequest& request, Tally& tally) {
+  const Forecasts forecasts = pipeline.forecasts();
+  try {
+    const ExecutionPlan plan = make_plan(pipeline.graph, forecasts, request);
+    ++tally.plans;
+    const fakes::PlanWalk walk(plan, pipeline.graph, forecasts);
+    CHECK((walk.faults() == std::vector<std::string>{}));
+    if (!walk.faults().empty()) {
+      CAPTURE(walk.faults().front());
+      CAPTURE(to_text(plan, pipeline.graph));
+      FAIL("a plan does what it must not");
+    }
+  } catch (const PlanError&) {
+    ++tally.refusals;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a plan for the cpu keeps every budget and finds all that it reads") {
+  const fakes::Pipeline pipeline = busy();
+  Tally tally;
+  for (Bytes budget = 4; budget < 24; ++budget)
+    plan_and_walk(pipeline, fakes::Pipeline::request({{.name = "cpu", .capacity = budget * kMiB}}),
+                  tally);
+  CHECK(tally.plans > 8);
+  CHECK(tally.refusals > 2);
+}
+
+TEST_CASE("a plan for two accelerators keeps every budget and finds all that it reads") {
+  const fakes::Pipeline pipeline = busy();
+  Tally tally;
+  for (const Bytes first : {3, 6, 8, 9, 10, 12, 16})
+    for (const Bytes second : {3, 7, 9, 11})
+      for (const Bytes host : {2, 4, 8, 12, 24})
+        plan_and_walk(pipeline,
+                      fakes::Pipeline::request(
+                          {{.name = "sim:a", .capacity = first * kMiB, .simulated = true},
+                           {.name = "sim:b", .capacity = second * kMiB, .simulated = true},
+                           {.name = "cpu", .capacity = host * kMiB}}),
+                      tally);
+  CHECK(tally.plans > 60);
+  CHECK(tally.refusals > 5);
+}
+
+TEST_CASE("a plan of every profile keeps every budget and finds all that it reads") {
+  const fakes::Pipeline pipeline = busy();
+  Tally tally;
+  for (const Profile& profile : profiles())
+    for (const Bytes accelerator : {8, 11, 40}) {
+      PlanRequest request = fakes::Pipeline::request(
+          {{.name = "sim:a", .capacity = accelerator * kMiB, .simulated = true},
+           {.name = "cpu", .capacity = 24 * kMiB}});
+      request.profile = &profile;
+      plan_and_walk(pipeline, request, tally);
+    }
+  CHECK(tally.plans > 10);
+}
