@@ -55,9 +55,11 @@ class FilesSource final : public WeightSource {
     const std::vector<Located> ordered = in_file_order(names);
     for (const SafetensorsFile* file : files_of(ordered)) expect_unchanged(*file);
     Bundle tensors;
+    std::vector<WeightCopy> copies;
     for (auto next = ordered.begin(); next != ordered.end();) {
       if (!is_mappable(*next)) {
-        tensors.emplace(next->name, copied(*next, pace));
+        copies.push_back(copy_of(*next));
+        tensors.emplace(next->name, copies.back().result);
         ++next;
         continue;
       }
@@ -65,6 +67,7 @@ class FilesSource final : public WeightSource {
       map_run({next, run_end}, stay, tensors);
       next = run_end;
     }
+    fill_all(copies, pace);
     for (const SafetensorsFile* file : files_of(ordered)) expect_unchanged(*file);
     return tensors;
   }
@@ -133,12 +136,12 @@ class FilesSource final : public WeightSource {
   }
 
   // Reads instead of mapping: pages of a mapping would count as this process's until it ends.
-  at::Tensor copied(const Located& tensor, Pace pace) const {
+  WeightCopy copy_of(const Located& tensor) const {
     const TensorSpec spec{tensor.stored->spec.shape, dtype_of(*tensor.stored)};
-    return filled_tensor(spec, place_.device, pace,
-                         [&](std::int64_t start, const at::Tensor& into) {
-                           fill(*tensor.file, *tensor.stored, start, into);
-                         });
+    return {new_tensor(spec, place_.device),
+            [this, tensor](std::int64_t start, const at::Tensor& into) {
+              fill(*tensor.file, *tensor.stored, start, into);
+            }};
   }
 
   void fill(const SafetensorsFile& file, const StoredTensor& stored, std::int64_t start,

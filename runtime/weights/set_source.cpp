@@ -1,7 +1,6 @@
-#include <ATen/ops/empty.h>
-
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "emulsion/errors.h"
@@ -22,7 +21,17 @@ class SetSource final : public WeightSource {
   Bundle read(const std::vector<std::string>& names, Stay, Pace pace) const override {
     const MeterScope scope(place_.meter, MeterScope::Reach::ThisThread);
     Bundle tensors;
-    for (const std::string& name : names) tensors.emplace(name, copy(source(name), pace));
+    std::vector<WeightCopy> copies;
+    for (const std::string& name : names) {
+      const at::Tensor& from = source(name);
+      const TensorSpec spec{from.sizes().vec(), from.scalar_type()};
+      const at::Tensor to = tensors.emplace(name, new_tensor(spec, place_.device)).first->second;
+      if (from.device().is_cpu())
+        copies.push_back({to, part_of(from)});
+      else
+        to.copy_(from);
+    }
+    fill_all(copies, pace);
     return tensors;
   }
 
@@ -35,19 +44,12 @@ class SetSource final : public WeightSource {
     return data;
   }
 
-  at::Tensor copy(const at::Tensor& from, Pace pace) const {
-    if (!from.device().is_cpu()) {
-      const at::Tensor result = at::empty(from.sizes(), from.options().device(place_.device));
-      result.copy_(from);
-      return result;
-    }
-    const TensorSpec spec{from.sizes().vec(), from.scalar_type()};
-    return filled_tensor(
-        spec, place_.device, pace, [&](std::int64_t start, const at::Tensor& into) {
-          const auto* const data = static_cast<const std::byte*>(from.const_data_ptr());
-          std::memcpy(into.mutable_data_ptr(),
-                      data + start * static_cast<std::int64_t>(from.element_size()), into.nbytes());
-        });
+  static std::function<void(std::int64_t, const at::Tensor&)> part_of(const at::Tensor& from) {
+    return [from](std::int64_t start, const at::Tensor& into) {
+      const auto* const data = static_cast<const std::byte*>(from.const_data_ptr());
+      std::memcpy(into.mutable_data_ptr(),
+                  data + start * static_cast<std::int64_t>(from.element_size()), into.nbytes());
+    };
   }
 
   std::shared_ptr<const WeightSet> set_;

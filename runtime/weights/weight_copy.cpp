@@ -6,38 +6,64 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <future>
 
 #include "weights/device_queue.h"
 
 namespace emulsion {
 namespace {
 
-constexpr std::int64_t kLeastShare = 1 << 17;  // elements that are worth a thread
+constexpr std::int64_t kPieceElements = 1 << 19;  // some hundred microseconds of work for a thread
 
-void fill_host(const at::Tensor& into, std::int64_t start, Pace pace, const FillElements& fill) {
-  if (pace == Pace::OneThread || into.numel() <= kLeastShare) {
-    fill(start, into);
-    return;
+// Elements of a copy that go into `into`.
+struct Piece {
+  const WeightCopy* copy;
+  std::int64_t start;
+  at::Tensor into;
+};
+
+void cut(const WeightCopy& copy, std::int64_t start, const at::Tensor& into,
+         std::vector<Piece>& pieces) {
+  for (std::int64_t done = 0; done < into.numel(); done += kPieceElements) {
+    const std::int64_t count = std::min(kPieceElements, into.numel() - done);
+    pieces.push_back({&copy, start + done, into.narrow(0, done, count)});
   }
-  at::parallel_for(0, into.numel(), kLeastShare, [&](std::int64_t begin, std::int64_t end) {
+}
+
+// Not LibTorch's loops: threads that wait for a disk are to keep none of its own waiting.
+void fill_pieces(const std::vector<Piece>& pieces, Pace pace) {
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
     const c10::InferenceMode no_autograd;
-    fill(start + begin, into.narrow(0, begin, end - begin));
-  });
+    for (std::size_t i = next++; i < pieces.size(); i = next++)
+      pieces[i].copy->fill(pieces[i].start, pieces[i].into);
+  };
+  const std::size_t most =
+      pace == Pace::OneThread ? 1 : static_cast<std::size_t>(at::get_num_threads());
+  std::vector<std::future<void>> others;
+  for (std::size_t i = 1; i < std::min(most, pieces.size()); ++i)
+    others.push_back(std::async(std::launch::async, work));
+  work();
+  for (std::future<void>& other : others) other.get();
 }
 
 // While one half of the pinned memory is copied to the device, the other one is filled.
-void fill_device(const at::Tensor& flat, Pace pace, const FillElements& fill) {
+void fill_device(const WeightCopy& copy, Pace pace) {
+  const at::Tensor flat = copy.result.view(-1);
   const std::int64_t half =
       std::min(flat.numel(), kStagingBytes / 2 / static_cast<Bytes>(flat.element_size()));
   std::array<at::Tensor, 2> staging;
   std::array<WorkMark, 2> copied;
   for (at::Tensor& tensor : staging)
     tensor = at::empty({half}, at::TensorOptions().dtype(flat.scalar_type()).pinned_memory(true));
-  for (std::int64_t start = 0, i = 0; start < flat.numel(); start += half, i ^= 1) {
-    const auto turn = static_cast<std::size_t>(i);
+  std::size_t turn = 0;
+  for (std::int64_t start = 0; start < flat.numel(); start += half, turn = 1 - turn) {
     copied[turn].wait();
     const at::Tensor part = staging[turn].narrow(0, 0, std::min(half, flat.numel() - start));
-    fill_host(part, start, pace, fill);
+    std::vector<Piece> pieces;
+    cut(copy, start, part, pieces);
+    fill_pieces(pieces, pace);
     flat.narrow(0, start, part.numel()).copy_(part, /*non_blocking=*/true);
     copied[turn] = WorkMark(flat.device());
   }
@@ -46,17 +72,18 @@ void fill_device(const at::Tensor& flat, Pace pace, const FillElements& fill) {
 
 }  // namespace
 
-at::Tensor filled_tensor(const TensorSpec& spec, c10::Device device, Pace pace,
-                         const FillElements& fill) {
-  const at::Tensor result =
-      at::empty(spec.shape, at::TensorOptions().dtype(spec.dtype).device(device));
-  const at::Tensor flat = result.view(-1);
-  if (flat.numel() == 0) return result;
-  if (device.is_cpu())
-    fill_host(flat, 0, pace, fill);
-  else
-    fill_device(flat, pace, fill);
-  return result;
+at::Tensor new_tensor(const TensorSpec& spec, c10::Device device) {
+  return at::empty(spec.shape, at::TensorOptions().dtype(spec.dtype).device(device));
+}
+
+void fill_all(const std::vector<WeightCopy>& copies, Pace pace) {
+  std::vector<Piece> pieces;
+  for (const WeightCopy& copy : copies)
+    if (copy.result.device().is_cpu())
+      cut(copy, 0, copy.result.view(-1), pieces);
+    else
+      fill_device(copy, pace);
+  fill_pieces(pieces, pace);
 }
 
 }  // namespace emulsion

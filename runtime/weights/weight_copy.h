@@ -3,17 +3,24 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <vector>
 
 #include "weights/weight_source.h"
 
 namespace emulsion {
 
-// Writes elements from `start` on into flat host memory of the result's dtype, as many as it has.
-using FillElements = std::function<void(std::int64_t start, const at::Tensor& into)>;
+// A new tensor and where its elements come from.
+struct WeightCopy {
+  at::Tensor result;
+  // Writes elements from `start` on into flat host memory of the result's dtype, as many as it has.
+  std::function<void(std::int64_t start, const at::Tensor& into)> fill;
+};
 
-// A new tensor at a place, filled piece by piece; in an accelerator's memory by way of pinned host
-// memory of kStagingBytes.  The place's meter is in charge of this thread.
-at::Tensor filled_tensor(const TensorSpec& spec, c10::Device device, Pace pace,
-                         const FillElements& fill);
+// Memory of the account in charge of this thread, or of an accelerator.
+at::Tensor new_tensor(const TensorSpec& spec, c10::Device device);
+
+// Fills the results, piece by piece.  In an accelerator's memory they come by way of pinned host
+// memory of kStagingBytes.
+void fill_all(const std::vector<WeightCopy>& copies, Pace pace);
 
 }  // namespace emulsion
