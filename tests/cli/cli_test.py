@@ -14,6 +14,7 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 BUILD = Path(os.environ["EMULSION_TEST_BUILD"])
 EMULSION = BUILD / "bin" / "emulsion"
@@ -129,7 +130,8 @@ class Commands(CliTest):
             self.assertRegex(help_text, rf"(?m)^  {name} ")
 
     def test_plan_check_graph_and_nodes_print_and_run_nothing(self):
-        self.assertIn("load    sd.unet", self.emulsion("plan", "sd21_txt2img").stdout)
+        self.assertIn("+ sd.unet", self.emulsion("plan", "sd21_txt2img").stdout)
+        self.assertIn("load    sd.unet", self.emulsion("plan", "sd21_txt2img", "--steps").stdout)
         plan = json.loads(self.emulsion("plan", "sd21_txt2img", "--json").stdout)
         self.assertEqual(plan["graph"], "sd21_txt2img")
         self.assertIn("no faults", self.emulsion("check", "sd21_txt2img").stdout)
@@ -140,6 +142,39 @@ class Commands(CliTest):
         self.assertIn("guidance", self.emulsion("nodes", "unet_step").stdout)
         self.assertIn("unet_step", self.emulsion("nodes", "--why", "unet_step").stdout)
         self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_plan_is_drawn_and_what_a_run_measured_lies_on_top(self):
+        plan = ["plan", "sd21_txt2img", "--svg", "p.svg"]
+        done = self.emulsion(*plan)
+        self.assertEqual((done.stdout, done.stderr), ("p.svg\n", ""))
+        planned = ElementTree.parse(self.folder / "p.svg").getroot()
+        self.assertTrue(planned.tag.endswith("svg"))
+        self.emulsion("run", "sd21_txt2img", "--report", "r.json", *QUICK)
+        self.assertEqual(self.emulsion(*plan, "--report", "r.json").returncode, 0)
+        measured = ElementTree.parse(self.folder / "p.svg").getroot()
+        lines = [path for path in measured.iter() if path.get("class") == "measured"]
+        self.assertEqual(len(lines), 2)  # the legend, and one device
+        self.refused(2, "goes with --svg", "plan", "sd21_txt2img", "--report", "r.json")
+        self.refused(2, "'trace'", *plan, "--report", str(TINY / "model_index.json"))
+        self.refused(2, "cannot be read", *plan, "--report", "none.json")
+        self.refused(2, "'no'", "plan", "sd21_txt2img", "--svg", "no/p.svg")
+
+    def test_profiles_are_listed_by_help_and_named_by_the_plan(self):
+        listed = self.emulsion("plan", "--help").stdout
+        for name in ("auto", "full_gpu", "balanced", "gpu_poor", "extreme", "cpu_only"):
+            self.assertRegex(listed, rf"(?m)^  {name} ")
+        plan = ["plan", "sd21_txt2img", "--device", "sim:a=6GiB", "--profile"]
+        self.assertIn("profile gpu_poor", self.emulsion(*plan, "gpu_poor").stdout)
+        self.refused(2, "gpu_poor", *plan, "gpu_rich")
+
+    def test_speeds_are_measured_by_a_command_of_their_own(self):
+        self.refused(2, "subcommand", "models")
+        self.assertIn("--device", self.emulsion("models", "bench", "--help").stdout)
+
+    def test_several_devices_share_a_graph(self):
+        devices = ["--device", "sim:a=6GiB", "--device", "sim:b=6GiB", "--device", "cpu=4GiB"]
+        plan = json.loads(self.emulsion("plan", "sd21_txt2img", *devices, "--json").stdout)
+        self.assertEqual([d["name"] for d in plan["devices"]], ["sim:a", "sim:b", "cpu"])
 
     def test_a_simulated_device_is_planned_for_and_not_run_on(self):
         device = ["--device", "sim:a=6GiB"]

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
@@ -16,6 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 void warn(const std::string& line) { std::cerr << "emulsion: warning: " << line << '\n'; }
+
+void tell(const std::string& line) { std::cerr << "emulsion: " << line << '\n'; }
 
 void require_graph(const Options& options) {
   if (options.graph.empty()) throw GraphError("GRAPH is missing; see emulsion run --help");
@@ -32,16 +35,16 @@ void add_default_file(const GraphDescription& graph, Request& request) {
   request.files["image"] = graph.name + "_" + seed + ".png";
 }
 
-void check_report(const std::string& report) {
-  if (report.empty()) return;
-  const fs::path folder = fs::path(report).parent_path();
+// Before there is anything to lose.
+void check_folder(const std::string& option, const std::string& file) {
+  const fs::path folder = fs::path(file).parent_path();
   if (!folder.empty() && !fs::is_directory(folder))
     throw GraphError(
-        str("--report ", report, ": there is no folder '", folder.string(), "'; make it first"));
+        str(option, " ", file, ": there is no folder '", folder.string(), "'; make it first"));
 }
 
-// A report that is there is a whole one.
-void write_report(const fs::path& file, const std::string& text) {
+// A file that is there is a whole one.
+void write_file(const std::string& option, const fs::path& file, const std::string& text) {
   const fs::path partial = file.string() + ".partial";
   std::ofstream stream(partial, std::ios::binary);
   stream << text << std::flush;
@@ -49,31 +52,60 @@ void write_report(const fs::path& file, const std::string& text) {
   if (stream) fs::rename(partial, file, fault);
   if (!stream || fault) {
     fs::remove(partial, fault);
-    throw RunError(str("--report ", file.string(), ": cannot be written"));
+    throw RunError(str(option, " ", file.string(), ": cannot be written"));
   }
+}
+
+std::string read_file(const std::string& option, const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw GraphError(str(option, " ", file, ": cannot be read"));
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 int run(const Options& options, const Session& session) {
   Request request = request_of(options);
-  check_report(options.report);
+  check_folder("--report", options.report);
   add_default_file(session.describe(options.graph), request);
   Outcome outcome;
   {
     ProgressBar bar;
     Callbacks callbacks;
     callbacks.cancelled = &interrupt_flag();
-    callbacks.warn = [&](const std::string& line) { bar.print("emulsion: warning: " + line); };
+    callbacks.warn = [&](const std::string& line) { bar.print("emulsion: " + line); };
     if (!options.quiet) callbacks.progress = [&](const Progress& progress) { bar.show(progress); };
     outcome = session.run(request, callbacks);
   }
-  if (!options.report.empty()) write_report(options.report, outcome.report);
+  if (!options.report.empty()) write_file("--report", options.report, outcome.report);
   for (const std::string& file : outcome.files) std::cout << file << '\n';
   return 0;
 }
 
+int draw_plan(const Options& options, const Session& session, const Callbacks& callbacks) {
+  check_folder("--svg", options.svg);
+  const std::string report = options.report.empty() ? "" : read_file("--report", options.report);
+  write_file("--svg", options.svg, session.plan_svg(request_of(options), report, callbacks));
+  std::cout << options.svg << '\n';
+  return 0;
+}
+
 int plan(const Options& options, const Session& session) {
+  Callbacks callbacks;
+  callbacks.warn = tell;
+  if (!options.svg.empty()) return draw_plan(options, session, callbacks);
+  if (!options.report.empty())
+    throw GraphError("--report: goes with --svg FILE, which draws what was measured");
   const Request request = request_of(options);
-  std::cout << (options.json ? session.plan_json(request) : session.plan_text(request));
+  std::cout << (options.json    ? session.plan_json(request, callbacks)
+                : options.steps ? session.plan_steps(request, callbacks)
+                                : session.plan_text(request, callbacks));
+  return 0;
+}
+
+int bench(const Options& options, const Session& session) {
+  Callbacks callbacks;
+  callbacks.warn = tell;
+  const Speeds speeds = session.bench(options.devices, callbacks);
+  std::cout << (options.json ? speeds.json : speeds.text);
   return 0;
 }
 
@@ -92,14 +124,11 @@ int nodes(const Options& options, const Session& session) {
 }  // namespace
 
 int run_command(const Options& options, const std::string& usage) {
-  if (options.help && options.graph.empty()) {
-    std::cout << usage;
-    return 0;
-  }
   const Session session(options.plugin_folders);
   for (const std::string& line : session.refused_plugins()) warn(line);
   if (options.help) {
-    std::cout << graph_help(session.describe(options.graph)) << '\n' << usage;
+    if (!options.graph.empty()) std::cout << graph_help(session.describe(options.graph)) << '\n';
+    std::cout << usage << '\n' << profile_list(session);
     return 0;
   }
   switch (options.command) {
@@ -110,6 +139,7 @@ int run_command(const Options& options, const std::string& usage) {
       session.check(options.graph);
       std::cout << options.graph << ": no faults\n";
       return 0;
+    case Command::Bench: return bench(options, session);
     case Command::Graph: std::cout << session.dot(options.graph); return 0;
   }
   return 0;

@@ -66,6 +66,14 @@ std::string graph_help(const GraphDescription& graph) {
   return text.str();
 }
 
+std::string profile_list(const Session& session) {
+  std::ostringstream text;
+  text << "Profiles:\n";
+  for (const auto& [name, summary] : session.profiles())
+    text << "  " << std::left << std::setw(18) << name << ' ' << summary << '\n';
+  return text.str();
+}
+
 std::string node_list(const Session& session) {
   std::ostringstream text;
   for (const NodeType& type : session.node_types())

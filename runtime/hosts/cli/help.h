@@ -9,6 +9,9 @@ namespace emulsion::cli {
 // `emulsion run GRAPH --help`: what can be set on the graph, and what it gives.
 std::string graph_help(const GraphDescription& graph);
 
+// What --profile takes: a line each.
+std::string profile_list(const Session& session);
+
 // `emulsion nodes`: a line a type.
 std::string node_list(const Session& session);
 

@@ -12,6 +12,15 @@
 namespace emulsion::cli {
 namespace {
 
+void add_devices(CLI::App& command, Options& options) {
+  command
+      .add_option("--device", options.devices,
+                  "Where to compute, and how much memory to take at most: cpu, cuda:0=8GiB, "
+                  "sim:NAME=SIZE, logical:NAME=SIZE; several times for several devices")
+      ->type_name("DEVICE[=SIZE]")
+      ->allow_extra_args(false);
+}
+
 // Options that CLI11 would answer by itself are taken as flags, since `run GRAPH --help` prints
 // what the graph can be given.
 void add_request(CLI::App& command, Options& options) {
@@ -25,14 +34,10 @@ void add_request(CLI::App& command, Options& options) {
   command.add_option("--out", options.out, "Writes an output to a file")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
-  command
-      .add_option("--device", options.devices,
-                  "Where to compute, and how much memory to take at most: cpu, cuda:0=8GiB, "
-                  "sim:NAME=SIZE, logical:NAME=SIZE")
-      ->type_name("DEVICE[=SIZE]")
-      ->allow_extra_args(false);
+  add_devices(command, options);
   command.add_option("--dtype", options.dtype, "auto, f32, f16 or bf16")->type_name("TYPE");
-  command.add_option("--profile", options.profile, "auto")->type_name("PROFILE");
+  command.add_option("--profile", options.profile, "How to use the devices, see below")
+      ->type_name("PROFILE");
 }
 
 void add_plugins(CLI::App& command, Options& options) {
@@ -56,6 +61,10 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App* plan = add("plan", "Prints what a run would do, without running", Command::Plan);
   add_request(*plan, options);
   plan->add_flag("--json", options.json, "As JSON");
+  plan->add_flag("--steps", options.steps, "Every step, a line each");
+  plan->add_option("--svg", options.svg, "Draws each device's memory over time")->type_name("FILE");
+  plan->add_option("--report", options.report, "With --svg: draws what this run measured on top")
+      ->type_name("FILE");
   CLI::App* check = add("check", "Names every fault of a graph", Command::Check);
   check->add_option("graph", options.graph)->type_name("GRAPH")->required();
   CLI::App* nodes = add("nodes", "Lists the node types, or tells all about one", Command::Nodes);
@@ -64,6 +73,13 @@ void add_commands(CLI::App& app, Options& options) {
       ->add_option("--why", options.why, "Every library with this node type, and what became of it")
       ->type_name("ID");
   nodes->add_flag("--json", options.json, "As JSON");
+  CLI::App* models = app.add_subcommand("models", "What there is to know before a run");
+  models->require_subcommand(1);
+  CLI::App* bench = models->add_subcommand(
+      "bench", "Measures again how fast devices are; plans are made by that");
+  bench->callback([&options] { options.command = Command::Bench; });
+  add_devices(*bench, options);
+  bench->add_flag("--json", options.json, "As JSON");
   CLI::App* graph = add("graph", "Prints a graph in Graphviz' language", Command::Graph);
   graph->add_option("graph", options.graph)->type_name("GRAPH")->required();
 }

@@ -23,14 +23,13 @@ std::map<std::string, std::string> assignments(const std::string& option,
 }  // namespace
 
 Request request_of(const Options& options) {
-  if (options.profile != "auto")
-    throw GraphError(str("--profile ", options.profile,
-                         ": this version plans with 'auto' only; leave the option out"));
   return {.graph = options.graph,
           .values = assignments("--set", options.set),
           .files = assignments("--out", options.out),
+          .outputs = {},
           .devices = options.devices,
-          .dtype = options.dtype};
+          .dtype = options.dtype,
+          .profile = options.profile};
 }
 
 }  // namespace emulsion::cli

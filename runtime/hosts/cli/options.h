@@ -8,7 +8,7 @@
 
 namespace emulsion::cli {
 
-enum class Command { Run, Plan, Check, Nodes, Graph };
+enum class Command { Run, Plan, Check, Nodes, Graph, Bench };
 
 // The command line, taken apart but not yet judged.
 struct Options {
@@ -17,9 +17,10 @@ struct Options {
   std::vector<std::string> set, out;  // NAME=VALUE
   std::vector<std::string> devices;
   std::string dtype = "auto", profile = "auto";
-  std::string report;
+  std::string report;  // `run` writes it, `plan` reads it
+  std::string svg;     // `plan --svg FILE`
   std::vector<std::filesystem::path> plugin_folders;
-  bool quiet = false, json = false, help = false;
+  bool quiet = false, json = false, steps = false, help = false;
   std::string node_type;  // `nodes ID`
   std::string why;        // `nodes --why ID`
 };
