@@ -15,6 +15,8 @@ namespace emulsion {
 namespace {
 
 constexpr std::int64_t kPieceElements = 1 << 19;  // some hundred microseconds of work for a thread
+// More would wait for the memory, and take more staging than kStagingBytes together.
+constexpr int kMostThreads = 16;
 
 // Elements of a copy that go into `into`.
 struct Piece {
@@ -39,11 +41,10 @@ void fill_pieces(const std::vector<Piece>& pieces, Pace pace) {
     for (std::size_t i = next++; i < pieces.size(); i = next++)
       pieces[i].copy->fill(pieces[i].start, pieces[i].into);
   };
-  const std::size_t most =
-      pace == Pace::OneThread ? 1 : static_cast<std::size_t>(at::get_num_threads());
+  const int threads = pace == Pace::OneThread ? 1 : std::min(at::get_num_threads(), kMostThreads);
+  const std::size_t most = std::min(static_cast<std::size_t>(threads), pieces.size());
   std::vector<std::future<void>> others;
-  for (std::size_t i = 1; i < std::min(most, pieces.size()); ++i)
-    others.push_back(std::async(std::launch::async, work));
+  for (std::size_t i = 1; i < most; ++i) others.push_back(std::async(std::launch::async, work));
   work();
   for (std::future<void>& other : others) other.get();
 }
