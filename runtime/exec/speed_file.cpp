@@ -98,6 +98,14 @@ DeviceBudget measured_device(const DeviceBudget& device) {
   return device.device.is_cpu() ? DeviceBudget{.name = "cpu"} : device;
 }
 
+// A typical accelerator, to which this host brings weights as fast as it reads and passes them on.
+DeviceSpeed simulated_beside(const DeviceSpeed& host) {
+  DeviceSpeed speed = typical_speeds().at("sim");
+  speed.read = 1 / (1 / host.map + 1 / speed.from_host);
+  speed.convert = 1 / (1 / host.convert + 1 / speed.from_host);
+  return speed;
+}
+
 SpeedStore& user_store() {
   static SpeedStore store(cache_folder(), measure_speed);
   return store;
@@ -153,7 +161,8 @@ SpeedTable speeds_for(const std::vector<DeviceBudget>& devices, const Notice& no
     if (!table.contains(measured.name))
       table.emplace(measured.name, user_store().speed(measured, notice));
   }
-  table.emplace("sim", typical_speeds().at("sim"));  // where the file has none
+  if (!table.contains("sim") && table.contains("cpu"))
+    table.emplace("sim", simulated_beside(table.at("cpu")));
   return table;
 }
 

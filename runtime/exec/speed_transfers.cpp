@@ -122,7 +122,7 @@ double fastest_seconds(c10::Device device, const std::function<void()>& work) {
 void measure_transfers(DeviceSpeed& speed, c10::Device device, const fs::path& folder,
                        Bytes bytes) {
   const at::TensorOptions bytes_on_host = at::TensorOptions(at::kCPU).dtype(at::kByte);
-  const at::Tensor host = at::ones({bytes}, bytes_on_host.pinned_memory(!device.is_cpu()));
+  const at::Tensor host = at::ones({bytes}, bytes_on_host);  // as weights lie there: not pinned
   const at::Tensor there = at::ones({bytes}, bytes_on_host.device(device));
   const auto copy = [&](const at::Tensor& to, const at::Tensor& from) {
     return fastest_seconds(device, [&] { to.copy_(from); });

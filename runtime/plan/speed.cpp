@@ -162,7 +162,7 @@ SpeedTable typical_speeds() {
                                 .copies_beside = true};
   const DeviceSpeed cpu{.compute = {{c10::ScalarType::Float, {150e9, 150e9, 100e9, 8e9}},
                                     {c10::ScalarType::BFloat16, {300e9, 350e9, 150e9, 6e9}}},
-                        .map = 8e9,
+                        .map = 2e9,
                         .read = 2e9,
                         .convert = 1.5e9,
                         .from_host = 5e9,

@@ -109,7 +109,9 @@ TEST_CASE("a file that the environment names is taken as it is") {
   const Given given(file);
   const SpeedTable table = speeds_for({{.name = "sim:a", .simulated = true}, kCpu}, {});
   CHECK(table.at("cpu").read == 12345);
-  CHECK(table.at("sim").read == typical_speeds().at("sim").read);
+  // Simulated: typical, and what is read comes through this host.
+  CHECK(table.at("sim").from_host == typical_speeds().at("sim").from_host);
+  CHECK(1 / table.at("sim").read == doctest::Approx(1 / speed.map + 1 / table.at("sim").from_host));
   write(file, "[]");
   CHECK_THROWS_AS(speeds_for({kCpu}, {}), PlanError);
   fs::remove(file);
