@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 #include "check.h"
 
-#include <atomic>
 #include <latch>
 #include <memory>
 #include <optional>
@@ -97,11 +96,12 @@ TEST_CASE("a block may outlive its meter, and a later meter starts at zero") {
   meter = nullptr;
   std::vector<std::unique_ptr<MemoryMeter>> later;
   for (int i = 0; i < 8; ++i) later.push_back(std::make_unique<MemoryMeter>(kCpu));
-  kept = at::Tensor();
   for (const auto& each : later) {
     CHECK(each->used() == 0);
     CHECK(each->peak() == 0);
   }
+  kept = at::Tensor();
+  for (const auto& each : later) CHECK(each->used() == 0);
 }
 
 TEST_CASE("a meter that takes over a dead one's account has no limit") {
