@@ -66,6 +66,16 @@ c10::Device accelerator(std::string_view name) {
   return device;
 }
 
+// What a run may use if nobody says what: all accelerators, and the cpu.
+std::vector<std::string> found_devices() {
+  std::vector<std::string> names;
+  c10::Device device(c10::DeviceType::CUDA, 0);
+  for (; has_device(device); device.set_index(static_cast<c10::DeviceIndex>(device.index() + 1)))
+    names.push_back(device.str());
+  names.emplace_back("cpu");
+  return names;
+}
+
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
@@ -116,6 +126,7 @@ DeviceBudget parse_device(std::string_view text) {
 }
 
 std::vector<DeviceBudget> parse_devices(const std::vector<std::string>& texts) {
+  if (texts.empty()) return parse_devices(found_devices());
   std::vector<DeviceBudget> devices;
   std::optional<DeviceBudget> host;
   for (const std::string& text : texts) {

@@ -28,6 +28,7 @@ enum class DeviceId : std::uint32_t {};
 DeviceBudget parse_device(std::string_view text);
 
 // The devices of a run, each once, and the host last; with no cpu named, with what it has free.
+// Of no texts: every accelerator that LibTorch finds, and the cpu.
 // Throws GraphError.
 std::vector<DeviceBudget> parse_devices(const std::vector<std::string>& texts);
 

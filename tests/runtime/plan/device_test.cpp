@@ -23,11 +23,22 @@ TEST_CASE("a device that is none is refused with the forms there are") {
 }
 
 TEST_CASE("the host is always the last device") {
-  CHECK(parse_devices({}).size() == 1);
+  CHECK(parse_devices({}).back().name == "cpu");
   const auto devices = parse_devices({"cpu=2GiB", "sim:a=6GiB"});
   REQUIRE(devices.size() == 2);
   CHECK(devices[0].name == "sim:a");
   CHECK(devices[1].capacity == 2 * kGiB);
+}
+
+TEST_CASE("several devices keep their order, and none can be given twice") {
+  const auto devices = parse_devices({"sim:b=1GiB", "cpu", "logical:a=2GiB"});
+  REQUIRE(devices.size() == 3);
+  CHECK(devices[0].name == "sim:b");
+  CHECK(devices[1].name == "logical:a");
+  CHECK(devices[2].name == "cpu");
+  CHECK_THROWS_WITH_AS(parse_devices({"sim:a=1GiB", "sim:a=2GiB"}), "--device sim:a: given twice",
+                       GraphError);
+  CHECK_THROWS_WITH_AS(parse_devices({"cpu", "cpu=2GiB"}), "--device cpu: given twice", GraphError);
 }
 
 TEST_CASE("a dtype is one of four names") {
