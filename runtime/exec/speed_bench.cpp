@@ -8,7 +8,7 @@
 namespace emulsion {
 namespace {
 
-constexpr Bytes kTransferBytes = 256 * kMiB;
+constexpr Bytes kTransferBytes = 128 * kMiB;
 constexpr std::int64_t kMostShrunk = 8;
 constexpr double kPatience = 0.5;  // seconds for the first convolution
 
@@ -21,7 +21,7 @@ std::vector<c10::ScalarType> dtypes_of(c10::Device device) {
 // 1 unless the full shapes would take too long; work falls with its square.
 std::int64_t bearable_shrink(c10::Device device, c10::ScalarType dtype) {
   const SpeedSample small = speed_samples(device, dtype, kMostShrunk).convolution.front();
-  const double seconds = fastest_seconds(device, small.run) * kMostShrunk * kMostShrunk;
+  const double seconds = fastest_seconds(device, small.prepare()) * kMostShrunk * kMostShrunk;
   std::int64_t shrink = 1;
   while (shrink < kMostShrunk && seconds > kPatience * static_cast<double>(shrink * shrink))
     shrink *= 2;
@@ -31,7 +31,7 @@ std::int64_t bearable_shrink(c10::Device device, c10::ScalarType dtype) {
 ComputeSpeed measure_compute(c10::Device device, c10::ScalarType dtype) {
   const SpeedSamples samples = speed_samples(device, dtype, bearable_shrink(device, dtype));
   const auto seconds = [&](const SpeedSample& sample) {
-    return fastest_seconds(device, sample.run);
+    return fastest_seconds(device, sample.prepare());
   };
   return {.convolution = rate_of(samples.convolution, seconds),
           .product = rate_of(samples.product, seconds),

@@ -37,81 +37,101 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
   return op->typed<LinearPointwise>();
 }
 
+using Operation = std::function<void()>;
+
 class SampleMaker {
  public:
   SampleMaker(c10::Device device, c10::ScalarType dtype, std::int64_t shrink)
       : options_(at::TensorOptions(device).dtype(dtype)), shrink_(shrink) {}
 
-  // `side` pixels on both sides, 3x3
+  // 3x3, on maps of `side` pixels on both sides
   SpeedSample convolution(double share, std::int64_t batch, std::int64_t in, std::int64_t out,
                           std::int64_t side) const {
-    const at::Tensor x = map(batch, in, side), weight = ones({out, in, 3, 3}), bias = ones({out});
-    const bool turns = x.is_cpu() && weight.numel() > x.numel();
-    const double work = 18.0 * static_cast<double>(x.numel() * out);
-    return {work, share, [=] {
-              const at::Tensor y = at::conv2d(turns ? x.contiguous() : x, weight, bias, 1, 1);
-              if (turns) y.contiguous(at::MemoryFormat::ChannelsLast);
-            }};
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor x = map(batch, in, side), weight = ones({out, in, 3, 3}), bias = ones({out});
+      const bool turns = x.is_cpu() && weight.numel() > x.numel();
+      return [=] {
+        const at::Tensor y = at::conv2d(turns ? x.contiguous() : x, weight, bias, 1, 1);
+        if (turns) y.contiguous(at::MemoryFormat::ChannelsLast);
+      };
+    };
+    return {18 * product_of({batch, in, out, shrunk(side), shrunk(side)}), share, prepare};
   }
 
   SpeedSample product(double share, std::int64_t rows, std::int64_t in, std::int64_t out) const {
-    const at::Tensor x = ones({1, shrunk(rows), in}), weight = ones({out, in}), bias = ones({out});
-    const double work = 2.0 * static_cast<double>(x.numel() * out);
-    const auto pointwise = linear_pointwise();
-    if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf)
-      return {work, share, [=] { at::linear(x, weight, bias); }};
-    return {work, share, [=] {
-              pointwise->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
-            }};
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor x = ones({1, shrunk(rows), in}), weight = ones({out, in}),
+                       bias = ones({out});
+      const auto pointwise = linear_pointwise();
+      if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf)
+        return [=] { at::linear(x, weight, bias); };
+      return [=] {
+        pointwise->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+      };
+    };
+    return {2 * product_of({shrunk(rows), in, out}), share, prepare};
   }
 
   SpeedSample attention(double share, std::int64_t queries, std::int64_t keys, std::int64_t heads,
                         std::int64_t width) const {
-    const at::Tensor q = ones({1, heads, shrunk(queries), width}),
-                     k = ones({1, heads, shrunk(keys), width}), v = ones(k.sizes());
-    const double work = 4.0 * static_cast<double>(q.numel() * k.size(2));
-    if (q.is_cpu() && q.scalar_type() == at::kBFloat16 && keys >= kTileRows)
-      return {work, share, [=] { attend_in_tiles(q, k, v); }};
-    return {work, share, [=] { at::scaled_dot_product_attention(q, k, v).contiguous(); }};
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor q = ones({1, heads, shrunk(queries), width}),
+                       k = ones({1, heads, shrunk(keys), width}), v = ones(k.sizes());
+      if (q.is_cpu() && q.scalar_type() == at::kBFloat16 && keys >= kTileRows)
+        return [=] { attend_in_tiles(q, k, v); };
+      return [=] { at::scaled_dot_product_attention(q, k, v).contiguous(); };
+    };
+    return {4 * product_of({heads, width, shrunk(queries), shrunk(keys)}), share, prepare};
   }
 
   SpeedSample group_norm(double share, std::int64_t channels, std::int64_t side) const {
-    const at::Tensor x = map(1, channels, side), scale = ones({channels});
-    return {2 * bytes(x), share, [=] { at::group_norm(x, 32, scale, scale); }};
+    return on_map(share, 2, channels, side, [](const at::Tensor& x) -> Operation {
+      const at::Tensor scale = at::ones({x.size(1)}, x.options());
+      return [=] { at::group_norm(x, 32, scale, scale); };
+    });
   }
 
   SpeedSample silu(double share, std::int64_t channels, std::int64_t side) const {
-    at::Tensor x = map(1, channels, side);
-    return {2 * bytes(x), share, [x]() mutable { at::silu_(x); }};
+    return on_map(share, 2, channels, side, [](const at::Tensor& x) -> Operation {
+      return [y = x]() mutable { at::silu_(y); };
+    });
   }
 
   SpeedSample upsample(double share, std::int64_t channels, std::int64_t side) const {
-    const at::Tensor x = map(1, channels, side);
-    const std::int64_t twice = 2 * x.size(2);
-    return {5 * bytes(x), share, [=] { at::upsample_nearest2d(x, {twice, twice}); }};
+    return on_map(share, 5, channels, side, [](const at::Tensor& x) -> Operation {
+      return [=] { at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)}); };
+    });
   }
 
   SpeedSample concatenation(double share, std::int64_t channels, std::int64_t side) const {
-    const at::Tensor x = map(1, channels, side);
-    return {4 * bytes(x), share, [=] { at::cat({x, x}, 1); }};
+    return on_map(share, 4, channels, side, [](const at::Tensor& x) -> Operation {
+      return [=] { at::cat({x, x}, 1); };
+    });
   }
 
   SpeedSample sum(double share, std::int64_t channels, std::int64_t side) const {
-    const at::Tensor x = map(1, channels, side), y = map(1, channels, side);
-    return {3 * bytes(x), share, [=] { x.add_(y); }};
+    return on_map(share, 3, channels, side, [](const at::Tensor& x) -> Operation {
+      return [=, y = x.clone()] { x.add_(y); };
+    });
   }
 
   SpeedSample layer_norm(double share, std::int64_t rows, std::int64_t width) const {
-    const at::Tensor x = ones({1, shrunk(rows), width}), scale = ones({width});
-    return {2 * bytes(x), share, [=] { at::layer_norm(x, {width}, scale, scale); }};
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor x = ones({1, shrunk(rows), width}), scale = ones({width});
+      return [=] { at::layer_norm(x, {width}, scale, scale); };
+    };
+    return {2 * bytes({shrunk(rows), width}), share, prepare};
   }
 
   SpeedSample gate(double share, std::int64_t rows, std::int64_t width) const {
-    const at::Tensor x = ones({1, shrunk(rows), 2 * width});
-    return {3 * bytes(x), share, [=] {
-              const auto halves = x.chunk(2, -1);
-              at::gelu(halves[1]).mul_(halves[0]);
-            }};
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor x = ones({1, shrunk(rows), 2 * width});
+      return [=] {
+        const auto halves = x.chunk(2, -1);
+        at::gelu(halves[1]).mul_(halves[0]);
+      };
+    };
+    return {6 * bytes({shrunk(rows), width}), share, prepare};
   }
 
  private:
@@ -127,7 +147,22 @@ class SampleMaker {
     return x.is_cpu() ? x.contiguous(at::MemoryFormat::ChannelsLast) : x;
   }
 
-  static double bytes(const at::Tensor& x) { return static_cast<double>(x.nbytes()); }
+  static double product_of(std::initializer_list<std::int64_t> extents) {
+    double product = 1;
+    for (const std::int64_t extent : extents) product *= static_cast<double>(extent);
+    return product;
+  }
+
+  double bytes(std::initializer_list<std::int64_t> shape) const {
+    return product_of(shape) * static_cast<double>(options_.dtype().itemsize());
+  }
+
+  // An operation that reads and writes a map so many times in all.
+  SpeedSample on_map(double share, double times, std::int64_t channels, std::int64_t side,
+                     const std::function<Operation(const at::Tensor&)>& operation) const {
+    const auto prepare = [=, *this] { return operation(map(1, channels, side)); };
+    return {times * bytes({channels, shrunk(side), shrunk(side)}), share, prepare};
+  }
 
   // q [1, N, L, K], k and v [1, N, S, K]
   static void attend_in_tiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -161,11 +196,11 @@ SpeedSamples speed_samples(c10::Device device, c10::ScalarType dtype, std::int64
                   make.product(0.1, 256, 1280, 1280), make.product(0.1, 77, 1024, 4096)},
       .attention = {make.attention(0.85, 1024, 4096, 5, 64),
                     make.attention(0.1, 1024, 1024, 10, 64), make.attention(0.05, 4096, 77, 5, 64)},
-      .traffic = {make.group_norm(0.25, 320, 64), make.silu(0.1, 320, 64),
-                  make.group_norm(0.1, 128, 512), make.silu(0.1, 128, 512),
-                  make.upsample(0.05, 256, 128), make.concatenation(0.05, 320, 64),
-                  make.sum(0.15, 320, 64), make.layer_norm(0.1, 4096, 320),
-                  make.gate(0.1, 4096, 1280)}};
+      // Maps that no cache holds, as in a run, where each operation makes its result anew.
+      .traffic = {make.group_norm(0.5, 128, 512), make.silu(0.2, 128, 512),
+                  make.upsample(0.1, 256, 128), make.concatenation(0.05, 320, 64),
+                  make.sum(0.05, 128, 256), make.layer_norm(0.05, 4096, 320),
+                  make.gate(0.05, 4096, 1280)}};
 }
 
 double rate_of(const std::vector<SpeedSample>& samples,

@@ -13,7 +13,8 @@ namespace emulsion {
 struct SpeedSample {
   double work = 0;   // floating-point operations, or bytes read and written
   double share = 0;  // of the work of its kind; the shares of a kind add up to 1
-  std::function<void()> run;
+  // Makes the tensors; what it gives does the operation.
+  std::function<std::function<void()>()> prepare;
 };
 
 struct SpeedSamples {

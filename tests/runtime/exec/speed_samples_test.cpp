@@ -28,7 +28,7 @@ TEST_CASE("the samples of each kind make up one whole, run, and shrink") {
       double whole = 0;
       for (const SpeedSample& sample : *kind) {
         CHECK(sample.work > 0);
-        sample.run();
+        sample.prepare()();
         whole += sample.share;
       }
       CHECK(whole == doctest::Approx(1));
