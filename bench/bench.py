@@ -152,13 +152,17 @@ def machine() -> dict:
     }
 
 
-def main() -> None:
-    options = arguments()
-    model = options.build / "bench" / "sd21"
+def make_model(build: Path) -> None:
+    model = build / "bench" / "sd21"
     if not (model / "complete").exists():
         print("Making the weights (8 GB, once) ...", file=sys.stderr)
         model.parent.mkdir(parents=True, exist_ok=True)
         run([sys.executable, HERE / "make_weights.py", BUNDLED, model], model.parent / "make.log")
+
+
+def main() -> None:
+    options = arguments()
+    make_model(options.build)
     where = machine()
     print(f"{where['processor']}, {where['cores']} cores, {options.device}, {options.size} pixels")
     results = {"machine": where, "size": options.size, "steps": options.steps}
