@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -109,7 +110,7 @@ class SvgWriter {
   static constexpr double kPanel = 170, kHead = 26, kFoot = 40, kPitch = kHead + kPanel + kFoot;
   static constexpr double kPlot = kWidth - kLeft - kRight;
   static constexpr double kLetter = 6.4;  // about the width of a letter
-  static constexpr int kTicks = 8;
+  static constexpr double kFewestTicks = 4;
 
   double x(double seconds) const { return kLeft + kPlot * seconds / seconds_; }
 
@@ -171,12 +172,18 @@ class SvgWriter {
     write_labels(chart, base);
   }
 
+  // At round times: 1, 2 or 5 times a power of ten.
   void write_ticks(double base) {
-    for (int i = 1; i <= kTicks; ++i) {
-      const double at = seconds_ * i / kTicks;
+    double step = std::pow(10, std::floor(std::log10(seconds_ / kFewestTicks)));
+    for (const double larger : {5.0, 2.0})
+      if (step * larger * kFewestTicks <= seconds_) {
+        step *= larger;
+        break;
+      }
+    for (double at = step; at <= seconds_; at += step) {
       svg_ << "<path class=\"tick\" d=\"M" << x(at) << ' ' << base << 'v' << -kPanel << "\"/>\n";
-      if (i % 2 == 0)
-        text(x(at), base + 30, "small", seconds_text(at), i == kTicks ? "end" : "middle");
+      const bool is_last = x(at) > kWidth - kRight - kLetter * 4;
+      text(x(at), base + 30, "small", seconds_text(at), is_last ? "end" : "middle");
     }
   }
 
