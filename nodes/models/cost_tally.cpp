@@ -9,8 +9,10 @@ namespace {
 
 constexpr Bytes kFloat = 4;
 constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of one sample
+// Of a product's weights, what each thread of oneDNN's kernels packs at a time.
+constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
-constexpr Bytes kSmall = 256 * kKiB;
+constexpr Bytes kSmall = 128 * kKiB;
 
 // Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
 void attend_in_tiles(Tally& tally, const AttentionStep& step) {
@@ -39,10 +41,13 @@ Work repeated(const Work& work, double times) {
 }
 
 void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element_);
   work_.product += 2 * static_cast<double>(rows) * static_cast<double>(in * out);
 }
 
-Cost Tally::cost() const { return {.workspace = peak_ + kSmall, .work = work_}; }
+Cost Tally::cost() const {
+  return {.workspace = peak_ + packed_ * at::get_num_threads() + kSmall, .work = work_};
+}
 
 std::int64_t ConvStep::scratch() const {
   const std::int64_t weights = in * out * kernel * kernel, input = in * from;

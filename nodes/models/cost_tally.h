@@ -38,7 +38,7 @@ class Tally {
 
  private:
   c10::ScalarType dtype_;
-  Bytes element_, held_ = 0, peak_ = 0;
+  Bytes element_, held_ = 0, peak_ = 0, packed_ = 0;
   Work work_;
 };
 

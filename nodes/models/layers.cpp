@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/mish.h>
 
+#include "models/norm_statistics.h"
 #include "models/ops.h"
 
 namespace emulsion::models {
@@ -108,12 +109,13 @@ at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
 GroupNorm::GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm)
     : weight(w.tensor("weight", {channels})), bias(w.tensor("bias", {channels})), config(norm) {}
 
-at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics) const {
+  if (statistics != nullptr) return statistics->normalised(*this, x);
   return at::group_norm(x, config.groups, weight, bias, config.eps);
 }
 
-at::Tensor GroupNorm::activated(const at::Tensor& x) const {
-  at::Tensor y = (*this)(x);
+at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
+  at::Tensor y = (*this)(x, statistics);
   activate_(y, config.activation);
   return y;
 }
@@ -130,11 +132,12 @@ ResnetBlock::ResnetBlock(const WeightView& w, const Shape& block, const NormConf
                           ConvShape{.in = block.in, .out = block.out, .kernel = 1, .padding = 0});
 }
 
-at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time) const {
-  at::Tensor y = conv1(norm1.activated(x));
+at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time,
+                                   NormStatistics* statistics) const {
+  at::Tensor y = conv1(norm1.activated(x, statistics));
   if (time_emb_proj)
     y.add_((*time_emb_proj)(time).unsqueeze(-1).unsqueeze(-1));  // [1 or B, C, 1, 1]
-  y = norm2.activated(y);
+  y = norm2.activated(y, statistics);
   y = conv2(y);
   y.add_(conv_shortcut ? (*conv_shortcut)(x) : x);
   return shape.scale == 1 ? y : y.div_(shape.scale);

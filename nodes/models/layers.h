@@ -77,13 +77,17 @@ struct LayerNorm {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
+class NormStatistics;
+
+// With `statistics`, these decide instead of the input; see norm_statistics.h.
 struct GroupNorm {
   at::Tensor weight, bias;
   NormConfig config;
 
   GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm);
-  at::Tensor operator()(const at::Tensor& x) const;
-  at::Tensor activated(const at::Tensor& x) const;  // with the config's activation after it
+  at::Tensor operator()(const at::Tensor& x, NormStatistics* statistics = nullptr) const;
+  // With the config's activation after it.
+  at::Tensor activated(const at::Tensor& x, NormStatistics* statistics = nullptr) const;
 };
 
 // He et al. 2016 in the form of Ho et al. 2020, appendix B: norm, activation and convolution twice,
@@ -103,7 +107,8 @@ struct ResnetBlock {
 
   ResnetBlock(const WeightView& w, const Shape& block, const NormConfig& norm);
   // x [B, in, H, W], time [1 or B, E] after its activation, ignored without time -> [B, out, H, W]
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time) const;
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& time,
+                        NormStatistics* statistics = nullptr) const;
 };
 
 }  // namespace emulsion::models

@@ -2,6 +2,7 @@
 
 #include <numbers>
 
+#include "models/layers.h"
 #include "models/ops.h"
 
 namespace emulsion::models {
@@ -59,13 +60,26 @@ std::vector<at::Tensor> shares(const std::vector<std::int64_t>& tiles, std::int6
   return list;
 }
 
+// By leaving out values, which keeps their distribution, as means would not.
+at::Tensor as_small_as_a_tile(const at::Tensor& input, std::int64_t scale, const TileGrid& grid) {
+  const std::int64_t height = input.size(2) / scale, width = input.size(3) / scale;
+  const double shrink = std::min(static_cast<double>(grid.height) / static_cast<double>(height),
+                                 static_cast<double>(grid.width) / static_cast<double>(width));
+  const auto side = [&](std::int64_t length) {
+    return scale * std::max<std::int64_t>(1, std::lround(static_cast<double>(length) * shrink));
+  };
+  return upsample(input, side(height), side(width));
+}
+
 // All tiles of some pictures.
 void blend_pictures(const at::Tensor& input, std::int64_t from, const at::Tensor& result,
                     std::int64_t to, const TileGrid& grid, const TileFunction& compute) {
   if (grid.count() == 1) {
-    result.copy_(compute(input));
+    result.copy_(compute(input, nullptr));
     return;
   }
+  NormStatistics statistics;
+  compute(as_small_as_a_tile(input, from, grid), &statistics);
   result.zero_();
   const auto row_shares = shares(grid.rows, grid.height, to);
   const auto column_shares = shares(grid.columns, grid.width, to);
@@ -75,7 +89,8 @@ void blend_pictures(const at::Tensor& input, std::int64_t from, const at::Tensor
         return map.narrow(2, grid.rows[i] * scale, grid.height * scale)
             .narrow(3, grid.columns[j] * scale, grid.width * scale);
       };
-      at::Tensor tile = compute(window(input, from).contiguous()).to(at::kFloat);
+      statistics.begin_pass();
+      at::Tensor tile = compute(window(input, from).contiguous(), &statistics).to(at::kFloat);
       tile.mul_(row_shares[i].to(tile.device()).unsqueeze(-1));
       window(result, to).addcmul_(tile, column_shares[j].to(tile.device()));
     }
@@ -96,7 +111,8 @@ TileGrid tile_grid(std::string_view variant, std::int64_t height, std::int64_t w
 TiledPasses tiled_passes(std::string_view variant, const MapBatch& latent) {
   TiledPasses plan{tile_grid(variant, latent.height, latent.width)};
   plan.batch = variant == "whole" ? latent.batch : 1;
-  plan.passes = latent.batch / plan.batch * plan.grid.count();
+  const std::int64_t tiles = plan.grid.count();  // and one pass for the statistics
+  plan.passes = latent.batch / plan.batch * (tiles == 1 ? 1 : tiles + 1);
   return plan;
 }
 

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "models/cost.h"
+#include "models/norm_statistics.h"
 
 // An autoencoder's work in tiles that overlap and are blended, so that a picture of any size takes
-// the memory of one tile.  Norms then see a tile instead of the picture: close to, but not exactly
-// what the whole picture would give.  All in units of latent pixels.  [any thread]
+// the memory of one tile.  The norms' statistics are taken from the whole picture, made as small as
+// a tile; so the result is close to, but not exactly what the whole picture would give.  All in
+// units of latent pixels.  [any thread]
 namespace emulsion::models {
 
 // How a VAE's node works: "whole", "one_by_one", "tiles_96", "tiles_64", "tiles_32".
@@ -38,9 +40,11 @@ struct TiledPasses {
 
 TiledPasses tiled_passes(std::string_view variant, const MapBatch& latent);
 
+// A model's pass; the statistics are null for a whole picture.
+using TileFunction = std::function<at::Tensor(const at::Tensor& tile, NormStatistics* statistics)>;
+
 // Computes tile by tile, and blends into `result`.  A latent pixel is `from` values wide in the
 // input and `to` in the result.  input [B, C, H from, W from], result [B, D, H to, W to] float32
-using TileFunction = std::function<at::Tensor(const at::Tensor& tile)>;
 void blend_tiles(const at::Tensor& input, std::int64_t from, at::Tensor& result, std::int64_t to,
                  const TiledPasses& plan, const TileFunction& compute);
 

@@ -41,22 +41,23 @@ VaeDecoder::VaeDecoder(const WeightView& w, const VaeConfig& config)
   w.ignore_scope("quant_conv");
 }
 
-at::Tensor VaeDecoder::operator()(const at::Tensor& latent, const Checkpoint& checkpoint) const {
+at::Tensor VaeDecoder::operator()(const at::Tensor& latent, const Checkpoint& checkpoint,
+                                  NormStatistics* statistics) const {
   at::Tensor x = in_map_layout(latent);
   if (post_quant_conv) x = (*post_quant_conv)(x);
   x = conv_in(x);
-  x = middle(std::move(x));
+  x = middle(std::move(x), statistics);
   for (const UpBlock& block : up) {
     for (const Streamed<ResnetBlock>& resnet : block.resnets) {
       checkpoint();
-      x = resnet()(x, {});
+      x = resnet()(x, {}, statistics);
     }
     if (!block.upsampler) continue;
     checkpoint();
     x = upsample(x, 2 * x.size(2), 2 * x.size(3));
     x = (*block.upsampler)()(x);
   }
-  x = norm_out.activated(x);
+  x = norm_out.activated(x, statistics);
   return conv_out(x);
 }
 

@@ -24,7 +24,8 @@ struct VaeDecoder {
   // Takes the decoder's tensors of an autoencoder's file; the encoder's are left alone.
   VaeDecoder(const WeightView& w, const VaeConfig& config);
   // latent [B, c, h, w], scaled as the encoder gave it -> [B, 3, H, W] about -1..1
-  at::Tensor operator()(const at::Tensor& latent, const Checkpoint& checkpoint) const;
+  at::Tensor operator()(const at::Tensor& latent, const Checkpoint& checkpoint,
+                        NormStatistics* statistics = nullptr) const;
 };
 
 }  // namespace emulsion::models

@@ -20,8 +20,8 @@ MapAttention::MapAttention(const WeightView& w, std::int64_t channels, const Nor
       attention(w, w.contains("query.weight") ? kOldNames : kNames,
                 {.width = channels, .context_width = channels, .input_bias = true}) {}
 
-at::Tensor MapAttention::operator()(const at::Tensor& x) const {
-  const at::Tensor tokens = tokens_of(group_norm(x));  // [B, H*W, C]
+at::Tensor MapAttention::operator()(const at::Tensor& x, NormStatistics* statistics) const {
+  const at::Tensor tokens = tokens_of(group_norm(x, statistics));  // [B, H*W, C]
   return map_of(attention(tokens, tokens), x.size(2), x.size(3)).add_(x);
 }
 
@@ -33,10 +33,10 @@ VaeMiddle::VaeMiddle(const WeightView& w, const VaeConfig& config)
                     : std::nullopt),
       last(w.scope("resnets.1"), middle_shape(config), config.norm) {}
 
-at::Tensor VaeMiddle::operator()(at::Tensor x) const {
-  x = first()(x, {});
-  if (attention) x = (*attention)()(x);
-  return last()(x, {});
+at::Tensor VaeMiddle::operator()(at::Tensor x, NormStatistics* statistics) const {
+  x = first()(x, {}, statistics);
+  if (attention) x = (*attention)()(x, statistics);
+  return last()(x, {}, statistics);
 }
 
 NormConfig vae_output_norm(const VaeConfig& config) {

@@ -14,7 +14,8 @@ struct MapAttention {
   Attention attention;
 
   MapAttention(const WeightView& w, std::int64_t channels, const NormConfig& norm);
-  at::Tensor operator()(const at::Tensor& x) const;  // x [B, C, H, W] -> the same shape
+  // x [B, C, H, W] -> the same shape
+  at::Tensor operator()(const at::Tensor& x, NormStatistics* statistics) const;
 };
 
 // The innermost part of an autoencoder's encoder and of its decoder.
@@ -24,7 +25,8 @@ struct VaeMiddle {
   Streamed<ResnetBlock> last;
 
   VaeMiddle(const WeightView& w, const VaeConfig& config);
-  at::Tensor operator()(at::Tensor x) const;  // x [B, C, H, W], taken over -> the same shape
+  // x [B, C, H, W], taken over -> the same shape
+  at::Tensor operator()(at::Tensor x, NormStatistics* statistics) const;
 };
 
 // The norm before the last convolution.

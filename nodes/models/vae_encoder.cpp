@@ -49,18 +49,18 @@ VaeEncoder::VaeEncoder(const WeightView& w, const VaeConfig& config)
   w.ignore_scope("post_quant_conv");
 }
 
-LatentDistribution VaeEncoder::operator()(const at::Tensor& image,
-                                          const Checkpoint& checkpoint) const {
+LatentDistribution VaeEncoder::operator()(const at::Tensor& image, const Checkpoint& checkpoint,
+                                          NormStatistics* statistics) const {
   at::Tensor x = conv_in(in_map_layout(image));
   for (const DownBlock& block : down) {
     for (const Streamed<ResnetBlock>& resnet : block.resnets) {
       checkpoint();
-      x = resnet()(x, {});
+      x = resnet()(x, {}, statistics);
     }
     if (block.downsampler) x = downsampled(x, (*block.downsampler)());
   }
-  x = middle(std::move(x));
-  x = norm_out.activated(x);
+  x = middle(std::move(x), statistics);
+  x = norm_out.activated(x, statistics);
   x = conv_out(x);
   if (quant_conv) x = (*quant_conv)(x);
   const std::vector<at::Tensor> halves = x.chunk(2, 1);  // mean and log of the variance

@@ -29,7 +29,8 @@ struct VaeEncoder {
   // Takes the encoder's tensors of an autoencoder's file; the decoder's are left alone.
   VaeEncoder(const WeightView& w, const VaeConfig& config);
   // image [B, 3, H, W] in -1..1, H and W multiples of the config's upscale() -> not scaled yet
-  LatentDistribution operator()(const at::Tensor& image, const Checkpoint& checkpoint) const;
+  LatentDistribution operator()(const at::Tensor& image, const Checkpoint& checkpoint,
+                                NormStatistics* statistics = nullptr) const;
 };
 
 }  // namespace emulsion::models

@@ -40,11 +40,11 @@ class TextEncoder final : public Node {
       throw WeightError(str("chunks of ", ids[1], " tokens: expected at most ", config.max_tokens,
                             ", as 'max_position_embeddings' says; take the model's own tokenizer"));
     const std::vector<std::int64_t> shape = {1, ids[0] * ids[1], config.width};
-    // Weighting adds the empty prompt to the batch, and works on two copies in float32.
-    const Bytes weighting = 2 * hidden_bytes({ids[0] + 1, ids[1], config.width});
+    // Weighting adds the empty prompt to the batch; after that it works on copies in float32.
+    const Bytes weighting = 3 * hidden_bytes({ids[0] + 1, ids[1], config.width});
     const models::Cost cost = models::clip_text_cost(config, ids[0] + 1, ids[1], context.dtype());
     return {.outputs = {{"condition", BundleSpec{{"hidden", {shape, context.dtype()}}}}},
-            .workspace = weighting + cost.workspace,
+            .workspace = std::max(weighting, cost.workspace),
             .work = cost.work};
   }
 

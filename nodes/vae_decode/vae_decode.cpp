@@ -47,7 +47,9 @@ class VaeDecode final : public Node {
     at::Tensor image = at::empty({B, 3, side * latent.size(2), side * latent.size(3)},
                                  latent.options().dtype(at::kFloat));
     models::blend_tiles(latent, 1, image, side, plan_of(context.variant(), latent.sizes().vec()),
-                        [&](const at::Tensor& tile) { return decoder(tile, checkpoint); });
+                        [&](const at::Tensor& tile, models::NormStatistics* statistics) {
+                          return decoder(tile, checkpoint, statistics);
+                        });
     context.output("image", image.add_(1).mul_(0.5).clamp_(0, 1));
   }
 };

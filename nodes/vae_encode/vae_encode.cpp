@@ -44,7 +44,7 @@ class VaeEncode final : public Node {
     const std::int64_t side = config.upscale();
     const models::MapBatch pixels{plan.batch, side * plan.grid.height, side * plan.grid.width};
     const models::Cost pass = models::vae_encode_cost(config, pixels, context.dtype());
-    // Besides: the pixels from -1 to 1, in float32 and in the dtype of the run.
+    // Besides: the pixels of a tile, and from -1 to 1 in the dtype of the run.
     const Bytes input = 3 * pixels.pixels() * 8;
     Forecast forecast{.outputs = {{"latent", latent}},
                       .workspace = pass.workspace + input + 4 * latent.bytes(),
@@ -64,12 +64,13 @@ class VaeEncode final : public Node {
     const std::int64_t c = shape[1];
     at::Tensor both = at::empty({shape[0], seed_ ? 2 * c : c, shape[2], shape[3]}, at::kFloat)
                           .to(context.device());
+    const auto encode = [&](const at::Tensor& tile, models::NormStatistics* statistics) {
+      const at::Tensor values = tile.mul(2).sub_(1).to(context.dtype());  // -1..1
+      const auto latent = encoder(values, checkpoint, statistics);
+      return seed_ ? at::cat({latent.mean, latent.deviation}, 1) : latent.mean;
+    };
     models::blend_tiles(image, config.upscale(), both, 1, plan_of(context.variant(), shape),
-                        [&](const at::Tensor& tile) {
-                          const auto latent =
-                              encoder(tile.mul(2).sub_(1).to(context.dtype()), checkpoint);
-                          return seed_ ? at::cat({latent.mean, latent.deviation}, 1) : latent.mean;
-                        });
+                        encode);
     at::Tensor latent = seed_ ? sample(both.narrow(1, 0, c), both.narrow(1, c, c)) : both;
     context.output("latent", latent.sub_(config.shift_factor).mul_(config.scaling_factor));
   }
