@@ -1,6 +1,6 @@
 """Runs a full-size random model within smaller and smaller budgets of main memory, down to the
 smallest that works: is every budget kept, is the predicted time right, is the picture the same?
-Prints a table, and writes bench/memory.json and bench/memory.md in the build folder."""
+Prints a table in Markdown, and writes bench/memory.json in the build folder."""
 
 import argparse
 import json
@@ -168,7 +168,6 @@ def main() -> None:
     print("\n".join(lines))
     results = {"machine": where, "dtype": options.dtype, "steps": options.steps, "rows": rows}
     (options.build / "bench" / "memory.json").write_text(json.dumps(results, indent=2) + "\n")
-    (options.build / "bench" / "memory.md").write_text("\n".join(lines) + "\n")
     faults = sum(bool(row["faults"]) for row in rows)
     if faults:
         sys.exit(f"bench memory: {faults} of {len(rows)} rows do not hold")

@@ -10,49 +10,10 @@ import shutil
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
-from pathlib import Path
-from xml.etree import ElementTree
 
-BUILD = Path(os.environ["EMULSION_TEST_BUILD"])
-EMULSION = BUILD / "bin" / "emulsion"
-TINY = (BUILD / "share" / "emulsion" / "models" / "tiny-sd21").resolve()
-QUICK = ["--set", "steps=2", "--quiet"]
-
-
-class CliTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="emulsion_cli_"))
-        self.addCleanup(shutil.rmtree, self.folder)
-
-    def emulsion(self, *arguments, **options):
-        command = [str(EMULSION), *[str(argument) for argument in arguments]]
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=300, **options
-        )
-
-    def refused(self, status, text, *arguments, **options):
-        """The command must end with the status and one line on stderr that holds the text."""
-        done = self.emulsion(*arguments, **options)
-        lines = done.stderr.splitlines()
-        self.assertEqual(done.returncode, status, done.stderr)
-        self.assertEqual(len(lines), 1, done.stderr)
-        self.assertTrue(lines[0].startswith("emulsion: "), lines[0])
-        self.assertIn(text, lines[0])
-        self.assertEqual(done.stdout, "")
-        return lines[0]
-
-    def model(self):
-        copy = self.folder / "model"
-        shutil.copytree(TINY, copy)
-        for path in [copy, *copy.rglob("*")]:
-            path.chmod(0o755 if path.is_dir() else 0o644)
-        return copy
-
-    def refused_model(self, text, model):
-        return self.refused(3, text, "run", "sd21_txt2img", "--set", f"model={model}", *QUICK)
+from command import EMULSION, QUICK, CliTest
 
 
 class Commands(CliTest):
@@ -142,39 +103,6 @@ class Commands(CliTest):
         self.assertIn("guidance", self.emulsion("nodes", "unet_step").stdout)
         self.assertIn("unet_step", self.emulsion("nodes", "--why", "unet_step").stdout)
         self.assertEqual(list(self.folder.iterdir()), [])
-
-    def test_a_plan_is_drawn_and_what_a_run_measured_lies_on_top(self):
-        plan = ["plan", "sd21_txt2img", "--svg", "p.svg"]
-        done = self.emulsion(*plan)
-        self.assertEqual((done.stdout, done.stderr), ("p.svg\n", ""))
-        planned = ElementTree.parse(self.folder / "p.svg").getroot()
-        self.assertTrue(planned.tag.endswith("svg"))
-        self.emulsion("run", "sd21_txt2img", "--report", "r.json", *QUICK)
-        self.assertEqual(self.emulsion(*plan, "--report", "r.json").returncode, 0)
-        measured = ElementTree.parse(self.folder / "p.svg").getroot()
-        lines = [path for path in measured.iter() if path.get("class") == "measured"]
-        self.assertEqual(len(lines), 2)  # the legend, and one device
-        self.refused(2, "goes with --svg", "plan", "sd21_txt2img", "--report", "r.json")
-        self.refused(2, "'trace'", *plan, "--report", str(TINY / "model_index.json"))
-        self.refused(2, "cannot be read", *plan, "--report", "none.json")
-        self.refused(2, "'no'", "plan", "sd21_txt2img", "--svg", "no/p.svg")
-
-    def test_profiles_are_listed_by_help_and_named_by_the_plan(self):
-        listed = self.emulsion("plan", "--help").stdout
-        for name in ("auto", "full_gpu", "balanced", "gpu_poor", "extreme", "cpu_only"):
-            self.assertRegex(listed, rf"(?m)^  {name} ")
-        plan = ["plan", "sd21_txt2img", "--device", "sim:a=6GiB", "--profile"]
-        self.assertIn("profile gpu_poor", self.emulsion(*plan, "gpu_poor").stdout)
-        self.refused(2, "gpu_poor", *plan, "gpu_rich")
-
-    def test_speeds_are_measured_by_a_command_of_their_own(self):
-        self.refused(2, "subcommand", "models")
-        self.assertIn("--device", self.emulsion("models", "bench", "--help").stdout)
-
-    def test_several_devices_share_a_graph(self):
-        devices = ["--device", "sim:a=6GiB", "--device", "sim:b=6GiB", "--device", "cpu=4GiB"]
-        plan = json.loads(self.emulsion("plan", "sd21_txt2img", *devices, "--json").stdout)
-        self.assertEqual([d["name"] for d in plan["devices"]], ["sim:a", "sim:b", "cpu"])
 
     def test_a_simulated_device_is_planned_for_and_not_run_on(self):
         device = ["--device", "sim:a=6GiB"]
