@@ -14,7 +14,7 @@ const c10::Device kCpu(c10::DeviceType::CPU);
 }  // namespace
 
 TEST_CASE("a rate is the mix's work over its time, by shares") {
-  const std::vector<SpeedSample> samples{{100, 0.5, [] {}}, {1000, 0.5, [] {}}};
+  const std::vector<SpeedSample> samples{{100, 0.5, {}}, {1000, 0.5, {}}};
   // 0.5 at 100 a second and 0.5 at 500 a second
   const auto seconds = [](const SpeedSample& sample) { return sample.work == 100 ? 1.0 : 2.0; };
   CHECK(rate_of(samples, seconds) == doctest::Approx(1 / (0.5 / 100 + 0.5 / 500)));
