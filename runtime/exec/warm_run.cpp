@@ -37,8 +37,17 @@ void add_what_is_held(const Request& request, const WarmState& warm,
   }
 }
 
+// A budget that has become smaller holds from the first moment on.
+void make_room(WarmState& warm, const std::vector<DeviceBudget>& devices) {
+  const auto is_over = [&](const DeviceBudget& device) {
+    return warm.used(device.name) > device.capacity;
+  };
+  while (!warm.is_empty() && std::ranges::any_of(devices, is_over)) warm.forget_some();
+}
+
 // With all that is there; where that leaves no way, with the weights alone, and then with nothing.
 PlannedRequest plan_with(WarmState& warm, bool keep, RequestSetup setup) {
+  make_room(warm, setup.plan.devices);
   while (true) {
     PlanRequest request = setup.plan;
     request.repeats = keep;

@@ -83,6 +83,8 @@ class Model {
     return components;
   }
 
+  const std::filesystem::path& folder() const { return folder_; }
+
   Forecasts forecasts(const Pipeline& pipeline) const {
     const std::vector<OpenComponent> components = open(pipeline.graph);
     std::vector<Slot> slots;
