@@ -1,6 +1,7 @@
 #include "models/cost_tally.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/native/CPUBlas.h>
 
 #include "models/attention.h"
 
@@ -20,10 +21,11 @@ void attend_in_tiles(Tally& tally, const AttentionStep& step) {
   tally.pass(step.B * step.L * step.width + (2 * rows + 3 * K) * step.S + (step.L + rows) * K);
 }
 
-// Keys and values packed where they are not float32, the logarithms of the sums, and what each
-// thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
+// Keys and values packed where the processor multiplies them so, the logarithms of the sums, and
+// what each thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
 void attend_fused(Tally& tally, const AttentionStep& step) {
-  const std::int64_t packed = tally.dtype() == at::kFloat ? 0 : 2 * step.B * step.S * step.width;
+  const bool packs = at::native::cpublas::could_pack(tally.dtype());
+  const std::int64_t packed = packs ? 2 * step.B * step.S * step.width : 0;
   const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
   const std::int64_t thread =
       q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);

@@ -39,12 +39,13 @@ class TextEncoder final : public Node {
     if (ids[1] > config.max_tokens)
       throw WeightError(str("chunks of ", ids[1], " tokens: expected at most ", config.max_tokens,
                             ", as 'max_position_embeddings' says; take the model's own tokenizer"));
-    const std::vector<std::int64_t> shape = {1, ids[0] * ids[1], config.width};
-    // Weighting adds the empty prompt to the batch; after that it works on copies in float32.
+    const TensorSpec hidden{{1, ids[0] * ids[1], config.width}, context.dtype()};
+    // Weighting adds the empty prompt to the batch; after that it works on copies in float32, and
+    // only then is there an output.
     const Bytes weighting = 3 * hidden_bytes({ids[0] + 1, ids[1], config.width});
     const models::Cost cost = models::clip_text_cost(config, ids[0] + 1, ids[1], context.dtype());
-    return {.outputs = {{"condition", BundleSpec{{"hidden", {shape, context.dtype()}}}}},
-            .workspace = std::max(weighting, cost.workspace),
+    return {.outputs = {{"condition", BundleSpec{{"hidden", hidden}}}},
+            .workspace = std::max(weighting, cost.workspace - hidden.bytes()),
             .work = cost.work};
   }
 
