@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <iomanip>
 #include <sstream>
+#include <string_view>
 
 #include "emulsion/str.h"
 #include "emulsion/value.h"
@@ -15,7 +17,8 @@ constexpr double kSlowCopy = 0.01;  // seconds, from which on they are
 // Columns: what, where, how, weights that are there, peak, predicted seconds, a note.
 class TableWriter {
  public:
-  TableWriter(const ExecutionPlan& plan, const Graph& graph) : plan_(plan), graph_(graph) {}
+  TableWriter(const ExecutionPlan& plan, const Graph& graph)
+      : plan_(plan), graph_(graph), device_width_(width_of_devices(plan)) {}
 
   std::string write() {
     text_ << graph_.name << ", " << dtype_text(plan_.dtype) << ", profile "
@@ -31,13 +34,25 @@ class TableWriter {
   }
 
  private:
+  // Room for a name, or for "from -> to".
+  static int width_of_devices(const ExecutionPlan& plan) {
+    std::size_t longest = 0, second = 0;
+    for (const DevicePlan& device : plan.devices) {
+      const std::size_t size = device.budget.name.size();
+      second = std::max(second, std::min(longest, size));
+      longest = std::max(longest, size);
+    }
+    const std::size_t pair = plan.devices.size() > 1 ? longest + 4 + second : longest;
+    return static_cast<int>(std::max(pair, std::string_view("device").size()));
+  }
+
   void row(const std::string& what, const std::string& device, const std::string& variant,
            const std::string& weights, const std::string& peak, const std::string& seconds,
            const std::string& note) {
     std::ostringstream line;
-    line << std::left << std::setw(27) << indent_ + what << ' ' << std::setw(15) << device << ' '
-         << std::setw(11) << variant << std::right << std::setw(9) << weights << std::setw(10)
-         << peak << std::setw(13) << seconds << (note.empty() ? "" : "  ") << note;
+    line << std::left << std::setw(27) << indent_ + what << ' ' << std::setw(device_width_)
+         << device << ' ' << std::setw(11) << variant << std::right << std::setw(9) << weights
+         << std::setw(10) << peak << std::setw(13) << seconds << (note.empty() ? "" : "  ") << note;
     std::string trimmed = line.str();
     trimmed.erase(trimmed.find_last_not_of(' ') + 1);
     text_ << trimmed << '\n';
@@ -114,6 +129,7 @@ class TableWriter {
   const Graph& graph_;
   std::ostringstream text_;
   std::string indent_, loop_;
+  int device_width_;
 };
 
 }  // namespace

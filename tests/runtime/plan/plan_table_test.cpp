@@ -13,15 +13,15 @@ TEST_CASE("the table tells what a person wants to know, and draws it") {
   sim:a       peak 8.00 MiB of 8.00 MiB
   cpu         peak 6.00 MiB of 64.0 MiB
 
-step                        device          variant      weights      peak    predicted
-+ sd.clip                   cpu                         4.00 MiB                 1.00 s
-encode                      cpu                         4.00 MiB  6.00 MiB       2.00 s
-> encode.condition          cpu -> sim:a                          1.00 MiB       0.50 s
+step                        device       variant      weights      peak    predicted
++ sd.clip                   cpu                      4.00 MiB                 1.00 s
+encode                      cpu                      4.00 MiB  6.00 MiB       2.00 s
+> encode.condition          cpu -> sim:a                       1.00 MiB       0.50 s
 - sd.clip                   cpu
-+ sd.unet                   cpu -> sim:a                4.00 MiB                 2.00 s  2 blocks stream, one at a time
-denoise x 3                                                                      12.0 s
-  unet                      sim:a           lean        5.00 MiB  8.00 MiB       4.00 s  streams 3.00 MiB
-decode                      sim:a                                 8.00 MiB       2.50 s
++ sd.unet                   cpu -> sim:a             4.00 MiB                 2.00 s  2 blocks stream, one at a time
+denoise x 3                                                                   12.0 s
+  unet                      sim:a        lean        5.00 MiB  8.00 MiB       4.00 s  streams 3.00 MiB
+decode                      sim:a                              8.00 MiB       2.50 s
 
 sim:a, budget 8.00 MiB
 8.00 MiB |┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
