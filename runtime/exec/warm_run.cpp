@@ -17,13 +17,14 @@ PlannedRequest first_that_fits(const Request& request, const Notice& notice,
   for (std::size_t i = 0; i + 1 < dtypes.size(); ++i) {
     try {
       return attempt(dtypes[i]);
-    } catch (const PlanError&) {
-      if (notice)
-        notice(str("does not fit in ", dtype_text(dtypes[i]), "; computed in ",
-                   dtype_text(dtypes[i + 1]), " instead"));
+    } catch (const PlanError&) {  // the last one's refusal names the smallest budget
     }
   }
-  return attempt(dtypes.back());
+  PlannedRequest planned = attempt(dtypes.back());
+  if (notice && dtypes.size() > 1)
+    notice(str("does not fit in ", dtype_text(dtypes.front()), "; computed in ",
+               dtype_text(dtypes.back()), " instead"));
+  return planned;
 }
 
 // What is free now does not count what this session holds, and can let go of.
