@@ -103,8 +103,8 @@ class FilesSource final : public WeightSource {
   // A mapping begins at a page, so the place in the file decides over the address.
   bool is_mappable(const Located& tensor) const {
     const c10::ScalarType dtype = tensor.stored->spec.dtype;
-    return place_.is_host && place_.device.is_cpu() && dtype_of(*tensor.stored) == dtype &&
-           tensor.stored->begin % c10::elementSize(dtype) == 0;
+    return place_.is_host && place_.device.is_cpu() && !tensor.stored->transposed &&
+           dtype_of(*tensor.stored) == dtype && tensor.stored->begin % c10::elementSize(dtype) == 0;
   }
 
   // Tensors that follow one another in a file share a mapping.
@@ -146,6 +146,10 @@ class FilesSource final : public WeightSource {
 
   void fill(const SafetensorsFile& file, const StoredTensor& stored, std::int64_t start,
             const at::Tensor& into) const {
+    if (stored.transposed) {
+      fill_transposed(file, stored, start, into);
+      return;
+    }
     const std::size_t element = c10::elementSize(stored.spec.dtype);
     FileReader reader(file.path());
     const auto read = [&](std::int64_t first, const at::Tensor& tensor) {
@@ -164,6 +168,23 @@ class FilesSource final : public WeightSource {
       const at::Tensor part = staging.narrow(0, 0, std::min(step, into.numel() - done));
       read(start + done, part);
       into.narrow(0, done, part.numel()).copy_(part);
+    }
+  }
+
+  // By way of a mapping: a row of the result is a column of the file, all over its bytes.
+  static void fill_transposed(const SafetensorsFile& file, const StoredTensor& stored,
+                              std::int64_t start, const at::Tensor& into) {
+    const std::int64_t rows = stored.spec.shape[0], width = stored.spec.shape[1];
+    const MappedFile mapping(file.path(), stored.begin,
+                             static_cast<std::uint64_t>(stored.spec.bytes()));
+    auto* const data = const_cast<std::byte*>(mapping.bytes().data());  // only read
+    const at::Tensor table =
+        at::from_blob(data, {width, rows}, at::dtype(stored.spec.dtype));  // as in the file
+    for (std::int64_t done = 0; done < into.numel();) {
+      const std::int64_t row = (start + done) / width, first = (start + done) % width;
+      const std::int64_t count = std::min(width - first, into.numel() - done);
+      into.narrow(0, done, count).copy_(table.select(1, row).narrow(0, first, count));
+      done += count;
     }
   }
 

@@ -6,6 +6,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "weights/checkpoint_component.h"
 #include "weights/component_files.h"
 #include "weights/safetensors.h"
 #include "weights/weight_store.h"
@@ -83,6 +84,19 @@ void check_model_folder(const fs::path& model) {
                                      : "; give the folder that has one"));
 }
 
+void check_model_file(const std::string& source) {
+  if (source.ends_with(".safetensors")) return;
+  const std::string place = str("model '", source, "': ");
+  if (has_suffix(source, {".ckpt", ".pt", ".pth", ".bin", ".pkl"}))
+    throw WeightError(str(place,
+                          "a pickle file, which can run any program when it is read, so it is not "
+                          "read at all; give the model's .safetensors file, or convert it with a "
+                          "tool that you trust"));
+  throw WeightError(
+      str(place, has_suffix(source, {".gguf"}) ? "GGUF is not supported yet" : "this is no model",
+          "; give ", kWanted, " or a .safetensors file"));
+}
+
 [[noreturn]] void throw_not_found(const std::string& source,
                                   const std::vector<fs::path>& model_folders) {
   std::vector<std::string> shipped;
@@ -91,10 +105,11 @@ void check_model_folder(const fs::path& model) {
       if (name.ends_with('/')) shipped.push_back(name.substr(0, name.size() - 1));
   const bool like_hub_id = std::ranges::count(source, '/') == 1 && !source.starts_with('.') &&
                            !source.starts_with('/') && !source.ends_with('/');
-  throw WeightError(str("model '", source, "': no such folder",
-                        like_hub_id ? ", and fetching a hub id is not supported yet" : "",
-                        "; give ", kWanted,
-                        shipped.empty() ? "" : str(", or a shipped model: ", listed(shipped))));
+  throw WeightError(str(
+      "model '", source, "': no such folder or file",
+      like_hub_id ? ", and fetching a hub id is not supported yet" : "", "; give ", kWanted,
+      shipped.empty() ? " or a .safetensors file" : "",
+      shipped.empty() ? "" : str(", a .safetensors file, or a shipped model: ", listed(shipped))));
 }
 
 [[noreturn]] void throw_no_part(const fs::path& model, const std::string& part) {
@@ -117,19 +132,17 @@ fs::path find_model(const std::string& source, const std::vector<fs::path>& mode
       return candidate;
     }
     if (fs::is_regular_file(candidate, unreadable)) {
-      const bool checkpoint = has_suffix(source, {".safetensors", ".ckpt", ".bin", ".pt", ".gguf"});
-      throw WeightError(str(
-          "model '", source,
-          "': ", checkpoint ? "single-file checkpoints are not supported yet" : "this is a file",
-          "; give ", kWanted));
+      check_model_file(source);
+      return candidate;
     }
   }
   throw_not_found(source, model_folders);
 }
 
 OpenComponent open_component(const fs::path& model, const std::string& part) {
-  const fs::path folder = model / part;
   std::error_code unreadable;
+  if (fs::is_regular_file(model, unreadable)) return open_checkpoint_part(model, part);
+  const fs::path folder = model / part;
   if (!fs::is_directory(folder, unreadable)) throw_no_part(model, part);
   auto component = std::make_shared<Component>();
   component->place = folder.string();

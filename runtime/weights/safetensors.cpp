@@ -217,6 +217,12 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path path)
   check_layout(kLengthBytes + header.size());
 }
 
+SafetensorsFile::SafetensorsFile(const SafetensorsFile& whole, StoredTensors tensors)
+    : path_(whole.path_),
+      identity_(whole.identity_),
+      tensors_(std::move(tensors)),
+      metadata_(whole.metadata_) {}
+
 void SafetensorsFile::read_header(const std::string& header, std::uint64_t data_begin) {
   const Json json = parse_header(path_.string(), header);
   for (const auto& [name, entry] : json.items()) {
@@ -269,15 +275,19 @@ void FileReader::read(std::uint64_t begin, void* into, std::size_t count) {
                           begin, ", got ", file_.gcount()));
 }
 
+at::Tensor read_tensor(const std::filesystem::path& path, const StoredTensor& stored) {
+  std::vector<std::int64_t> shape = stored.spec.shape;
+  if (stored.transposed) std::ranges::reverse(shape);
+  const at::Tensor tensor = at::empty(shape, at::dtype(stored.spec.dtype));
+  FileReader(path).read(stored.begin, tensor.mutable_data_ptr(), tensor.nbytes());
+  return stored.transposed ? tensor.t() : tensor;
+}
+
 std::map<std::string, at::Tensor> read_safetensors(const std::filesystem::path& path) {
   const SafetensorsFile file(path);
-  FileReader reader(path);
   std::map<std::string, at::Tensor> tensors;
-  for (const auto& [name, stored] : file.tensors()) {
-    const at::Tensor tensor = at::empty(stored.spec.shape, at::dtype(stored.spec.dtype));
-    reader.read(stored.begin, tensor.mutable_data_ptr(), tensor.nbytes());
-    tensors.emplace(name, tensor);
-  }
+  for (const auto& [name, stored] : file.tensors())
+    tensors.emplace(name, read_tensor(path, stored));
   return tensors;
 }
 

@@ -16,7 +16,11 @@ namespace emulsion {
 struct StoredTensor {
   TensorSpec spec;
   std::uint64_t begin = 0;  // bytes from the start of the file
+  bool transposed =
+      false;  // the file has the elements in the order of the axes the other way round
 };
+
+using StoredTensors = std::map<std::string, StoredTensor, std::less<>>;
 
 // The header of a safetensors file, read and checked, so that every tensor lies in the file, has
 // the bytes that its shape and dtype need, and shares none: the rules of the format's reference
@@ -25,10 +29,12 @@ class SafetensorsFile {
  public:
   // Throws WeightError with one line that names the file, and the tensor where it is one's fault.
   explicit SafetensorsFile(std::filesystem::path path);
+  // The same file, of which these tensors, or parts of tensors, are wanted under these names.
+  SafetensorsFile(const SafetensorsFile& whole, StoredTensors tensors);
 
   const std::filesystem::path& path() const { return path_; }
   const FileIdentity& identity() const { return identity_; }  // when it was opened
-  const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
+  const StoredTensors& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
@@ -37,7 +43,7 @@ class SafetensorsFile {
 
   std::filesystem::path path_;
   FileIdentity identity_;
-  std::map<std::string, StoredTensor, std::less<>> tensors_;
+  StoredTensors tensors_;
   std::map<std::string, std::string> metadata_;
 };
 
@@ -52,6 +58,9 @@ class FileReader {
   const std::filesystem::path& path_;
   std::ifstream file_;
 };
+
+// One small tensor as the file has it, in memory of its own.  Throws WeightError.  [any thread]
+at::Tensor read_tensor(const std::filesystem::path& path, const StoredTensor& stored);
 
 // All tensors of a small file, in memory of their own and in their own dtype.  Throws WeightError.
 // [any thread]

@@ -73,7 +73,8 @@ std::shared_ptr<const WeightSet> filled(WeightSet set, std::unique_ptr<const Wei
 }
 
 bool is_mappable(const StoredTensor& stored, c10::ScalarType dtype) {
-  return (!c10::isFloatingType(stored.spec.dtype) || stored.spec.dtype == dtype) &&
+  return !stored.transposed &&
+         (!c10::isFloatingType(stored.spec.dtype) || stored.spec.dtype == dtype) &&
          stored.begin % c10::elementSize(stored.spec.dtype) == 0;
 }
 

@@ -21,15 +21,17 @@ struct OpenComponent {
   std::vector<std::shared_ptr<const SafetensorsFile>> files;  // one, several shards, or none
 };
 
-// Finds a model: a folder in diffusers' layout, given as a path, or by name below one of
-// `model_folders` (the shipped models).  Throws WeightError when there is none, it is empty, or it
-// is something else (a single file and a hub id are named as not supported yet).  [any thread]
+// Finds a model: a folder in diffusers' layout or a single .safetensors file, given as a path, or
+// by name below one of `model_folders` (the shipped models).  Throws WeightError when there is
+// none, the folder is empty, or it is something else (a pickle file and a hub id are told why not).
+// [any thread]
 std::filesystem::path find_model(const std::string& source,
                                  const std::vector<std::filesystem::path>& model_folders);
 
 // Opens `<model>/<part>`: its config (config.json, scheduler_config.json or tokenizer_config.json),
 // its safetensors file, or shards with an index, plain or of a variant such as ".fp16" (plain
-// first), and its other files by name.  Throws WeightError.  [any thread]
+// first), and its other files by name; or the same part of a single file, see
+// checkpoint_component.h.  Throws WeightError.  [any thread]
 OpenComponent open_component(const std::filesystem::path& model, const std::string& part);
 
 // What tells a component from every other, and from itself before its files were changed: paths,

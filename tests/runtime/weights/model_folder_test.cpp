@@ -33,19 +33,29 @@ TEST_CASE("a model is found by its path, and by its name among the shipped ones"
 
 TEST_CASE("a model that is not there is said with the shipped ones") {
   CHECK(fault_of("tiny", {kShipped}) ==
-        "no such folder; give a folder in diffusers' layout, or a shipped model: 'tiny-sd21'");
-  CHECK(fault_of("") == "no such folder; give a folder in diffusers' layout");
+        "no such folder or file; give a folder in diffusers' layout, a .safetensors file, or a "
+        "shipped model: 'tiny-sd21'");
+  CHECK(fault_of("") ==
+        "no such folder or file; give a folder in diffusers' layout or a .safetensors file");
 }
 
-TEST_CASE("a hub id and a single file are said to be not supported yet") {
+TEST_CASE("a hub id is said to be not supported yet") {
   CHECK(fault_of("stabilityai/stable-diffusion-2-1") ==
-        "no such folder, and fetching a hub id is not supported yet; give a folder in diffusers' "
-        "layout");
+        "no such folder or file, and fetching a hub id is not supported yet; give a folder in "
+        "diffusers' layout or a .safetensors file");
+}
+
+TEST_CASE("of files, those in safetensors format can be models, and pickles are told why not") {
   const Scratch scratch;
-  CHECK(fault_of(scratch.write("v2-1.safetensors", "").string()) ==
-        "single-file checkpoints are not supported yet; give a folder in diffusers' layout");
+  CHECK(fault_of(scratch.write("v2-1.safetensors", "").string()) == "fine");
+  for (const char* name : {"a.ckpt", "a.pt", "a.bin"})
+    CHECK(fault_of(scratch.write(name, "").string()) ==
+          "a pickle file, which can run any program when it is read, so it is not read at all; "
+          "give the model's .safetensors file, or convert it with a tool that you trust");
+  CHECK(fault_of(scratch.write("a.gguf", "").string()) ==
+        "GGUF is not supported yet; give a folder in diffusers' layout or a .safetensors file");
   CHECK(fault_of(scratch.write("notes.txt", "").string()) ==
-        "this is a file; give a folder in diffusers' layout");
+        "this is no model; give a folder in diffusers' layout or a .safetensors file");
 }
 
 TEST_CASE("a folder that is empty, or is no model, is said with what is in it") {

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "weights/safetensors.h"
+
+namespace emulsion {
+
+enum class Family : std::uint8_t { Unknown, StableDiffusion1, StableDiffusion2, Sdxl, SdxlRefiner };
+
+std::string to_text(Family family);  // "Stable Diffusion 1"
+
+// What the UNet was trained to give, and how that is known.
+struct FoundPrediction {
+  std::string type;       // "epsilon", "v_prediction", or "edm", which diffusers' SDXL code lacks
+  std::string reason;     // for people
+  bool zero_snr = false;  // trained up to pure noise
+};
+
+// One part of a model in a file, its tensors under diffusers' names.
+struct CheckpointPart {
+  std::string prefix;  // of its tensors in the file: "model.diffusion_model."
+  StoredTensors tensors;
+  std::vector<std::string> unneeded, unknown;  // with the prefix
+};
+
+// A single file, told apart by the names and shapes of its tensors.  Immutable.  [any thread]
+struct Checkpoint {
+  std::shared_ptr<const SafetensorsFile> file;
+  Family family = Family::Unknown;
+  FoundPrediction prediction;
+  std::map<std::string, CheckpointPart> parts;  // by diffusers' names: "unet", "text_encoder_2"
+  std::vector<std::string> unneeded, unknown;   // of no part
+
+  bool has(const std::string& part) const { return parts.contains(part); }
+};
+
+// Told by the shapes and the prefixes of its parts.  [any thread]
+Family family_of(const Checkpoint& checkpoint);
+
+// Reads the header and, for Stable Diffusion 2, one small tensor.  Throws WeightError when the file
+// is damaged, or a tensor does not have the shape that its name asks for.  [any thread]
+Checkpoint read_checkpoint(const std::filesystem::path& file);
+
+}  // namespace emulsion

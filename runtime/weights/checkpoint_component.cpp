@@ -1,0 +1,150 @@
+#include "weights/checkpoint_component.h"
+
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
+
+#include "emulsion/errors.h"
+#include "emulsion/str.h"
+#include "weights/checkpoint.h"
+#include "weights/checkpoint_configs.h"
+#include "weights/component_files.h"
+
+namespace emulsion {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kTokenizerVariable = "EMULSION_TOKENIZER";
+
+[[noreturn]] void refuse(const Checkpoint& checkpoint, const std::string& fault) {
+  throw WeightError(str("model '", checkpoint.file->path().string(), "': ", fault));
+}
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The config of a folder beside the file, or empty.
+std::string config_beside(const Checkpoint& checkpoint, const std::string& part) {
+  const fs::path config = component_config(checkpoint.file->path().parent_path() / part);
+  return config.empty() ? "" : text_of(config);
+}
+
+// True where both give the same sizes of the network.
+bool agree(const std::string& beside, const std::string& found) {
+  const json one = json::parse(beside, nullptr, /*allow_exceptions=*/false);
+  const json other = json::parse(found, nullptr, /*allow_exceptions=*/false);
+  if (!one.is_object()) return false;
+  if (!other.is_object()) return true;  // the file tells nothing that could be compared
+  for (const char* key : {"in_channels", "cross_attention_dim", "block_out_channels", "hidden_size",
+                          "num_hidden_layers", "vocab_size"})
+    if (other.contains(key) && (!one.contains(key) || one[key] != other[key])) return false;
+  return true;
+}
+
+// What stands beside a file counts when it is of the same model, which the UNet's sizes tell.
+bool is_beside_its_folder(const Checkpoint& checkpoint) {
+  const std::string beside = config_beside(checkpoint, "unet");
+  return checkpoint.has("unet") && !beside.empty() &&
+         agree(beside, checkpoint_config(checkpoint, "unet"));
+}
+
+std::string config_of(const Checkpoint& checkpoint, const std::string& part) {
+  std::string found = checkpoint_config(checkpoint, part);
+  const std::string beside = config_beside(checkpoint, part);
+  if (beside.empty()) return found;
+  const bool counts = part == "scheduler" || part.starts_with("tokenizer")
+                          ? is_beside_its_folder(checkpoint)
+                          : agree(beside, found);
+  return counts ? beside : found;
+}
+
+using Files = std::map<std::string, fs::path>;
+
+// The vocabulary of a folder.  With `all` also what says how to use it.
+Files tokenizer_files(const fs::path& folder, bool all) {
+  Files files;
+  std::error_code unreadable;
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json"})
+    if (fs::is_regular_file(folder / name, unreadable)) files[name] = folder / name;
+  if (!files.contains("tokenizer.json") && files.size() < 2) return {};
+  for (const char* name : {"special_tokens_map.json", "added_tokens.json"})
+    if (all && fs::is_regular_file(folder / name, unreadable)) files[name] = folder / name;
+  return files;
+}
+
+OpenComponent open_tokenizer(const Checkpoint& checkpoint, const std::string& part) {
+  auto component = std::make_shared<Component>();
+  component->config = config_of(checkpoint, part);
+  const fs::path beside = checkpoint.file->path().parent_path();
+  const char* const set = std::getenv(kTokenizerVariable);
+  std::vector<fs::path> folders = {beside / part};
+  if (part != "tokenizer") folders.push_back(beside / "tokenizer");
+  if (set != nullptr) folders.emplace_back(set);
+  for (const fs::path& folder : folders) {
+    component->files =
+        tokenizer_files(folder, folder == beside / part && is_beside_its_folder(checkpoint));
+    component->place = folder.string();
+    if (!component->files.empty()) return {component, {}};
+  }
+  refuse(checkpoint, str("a single file has no vocabulary for its '", part,
+                         "': expected vocab.json and merges.txt, or tokenizer.json, in '",
+                         folders.front().string(), "' or in the folder that ", kTokenizerVariable,
+                         " names", set == nullptr ? " (not set)" : str(" ('", set, "')"),
+                         "; copy 'tokenizer/' of any CLIP-based model there"));
+}
+
+[[noreturn]] void refuse_part(const Checkpoint& checkpoint, const std::string& part) {
+  std::string known;
+  for (const auto& [name, found] : checkpoint.parts)
+    known += str(known.empty() ? "'" : ", '", name, "'");
+  if (known.empty()) {
+    const auto& tensors = checkpoint.file->tensors();
+    refuse(checkpoint,
+           str("not a model that is known: expected a checkpoint of Stable Diffusion 1, 2 or XL, "
+               "got ",
+               tensors.size(), " tensors",
+               tensors.empty() ? "" : str(" such as '", tensors.begin()->first, "'")));
+  }
+  refuse(checkpoint, str("no part '", part, "': got ", to_text(checkpoint.family), " with ", known,
+                         "; give a model that has it"));
+}
+
+void refuse_edm(const Checkpoint& checkpoint, const std::string& config) {
+  if (checkpoint.prediction.type != "edm" || config.find("\"edm\"") == std::string::npos) return;
+  refuse(checkpoint, str("trained by EDM's rules (", checkpoint.prediction.reason,
+                         "), which are not supported; give another checkpoint"));
+}
+
+}  // namespace
+
+OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part) {
+  const Checkpoint checkpoint = read_checkpoint(file);
+  const bool whole = checkpoint.has("unet");
+  if (whole && part.starts_with("tokenizer")) return open_tokenizer(checkpoint, part);
+  const auto found = checkpoint.parts.find(part);
+  if (found == checkpoint.parts.end() && !(whole && part == "scheduler"))
+    refuse_part(checkpoint, part);
+  auto component = std::make_shared<Component>();
+  component->place = str(file.string(), " (", part, ")");
+  component->config = config_of(checkpoint, part);
+  if (component->config.empty())
+    refuse(checkpoint, str("a '", part, "' by itself does not tell its config: expected '",
+                           (file.parent_path() / part / "config.json").string(),
+                           "'; put the config of its model there"));
+  if (part == "scheduler") refuse_edm(checkpoint, component->config);
+  OpenComponent open{component, {}};
+  if (found != checkpoint.parts.end())
+    open.files.push_back(
+        std::make_shared<const SafetensorsFile>(*checkpoint.file, found->second.tensors));
+  return open;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <array>
+
+#include "emulsion/str.h"
+#include "weights/tensor_names.h"
+
+namespace emulsion {
+namespace {
+
+const Swaps& ends() {
+  static const Swaps swaps = {
+      {"token_embedding", "text_model.embeddings.token_embedding"},
+      {"positional_embedding", "text_model.embeddings.position_embedding.weight"},
+      {"ln_final", "text_model.final_layer_norm"}};
+  return swaps;
+}
+
+const Swaps& block_parts() {
+  static const Swaps swaps = {{"ln_1", "layer_norm1"},
+                              {"ln_2", "layer_norm2"},
+                              {"mlp.c_fc", "mlp.fc1"},
+                              {"mlp.c_proj", "mlp.fc2"},
+                              {"attn.out_proj", "self_attn.out_proj"}};
+  return swaps;
+}
+
+struct BlockName {
+  int block = -1;  // below 0: of no block
+  std::string_view rest;
+};
+
+BlockName taken_apart(std::string_view name) {
+  constexpr std::string_view kBlocks = "transformer.resblocks.";
+  if (!name.starts_with(kBlocks)) return {};
+  const auto [block, rest] = split_at_dot(name.substr(kBlocks.size()));
+  return {index_of(block), rest};
+}
+
+// The query, key and value projections are one tensor in the file, in this order.
+bool add_stacked(const std::string& name, const BlockName& found, const std::string& scope,
+                 Renaming& renaming) {
+  constexpr std::array<const char*, 3> kParts = {"q_proj", "k_proj", "v_proj"};
+  const bool weight = found.rest == "attn.in_proj_weight";
+  if (!weight && found.rest != "attn.in_proj_bias") return false;
+  for (int part = 0; part < 3; ++part)
+    renaming.tensors.push_back({str(scope, ".self_attn.", kParts[static_cast<std::size_t>(part)],
+                                    weight ? ".weight" : ".bias"),
+                                name, part, 3});
+  return true;
+}
+
+bool add(const std::string& name, Renaming& renaming) {
+  if (name == "text_projection") {
+    renaming.tensors.push_back({"text_projection.weight", name, 0, 1, /*transposed=*/true});
+    return true;
+  }
+  if (std::string swap = swapped(name, ends()); !swap.empty()) {
+    renaming.tensors.push_back({std::move(swap), name});
+    return true;
+  }
+  const BlockName found = taken_apart(name);
+  if (found.block < 0) return false;
+  const std::string scope = str("text_model.encoder.layers.", found.block);
+  if (add_stacked(name, found, scope, renaming)) return true;
+  const std::string part = swapped(found.rest, block_parts());
+  if (part.empty()) return false;
+  renaming.tensors.push_back({str(scope, ".", part), name});
+  return true;
+}
+
+Renaming renamed(const TensorNames& names, bool penultimate) {
+  int last = -1;
+  for (const std::string& name : names) last = std::max(last, taken_apart(name).block);
+  Renaming renaming;
+  for (const std::string& name : names) {
+    const bool left_out = penultimate && (name == "text_projection" ||
+                                          (last >= 0 && taken_apart(name).block == last));
+    const bool unneeded = name == "logit_scale" || name == "attn_mask" || left_out;
+    if (unneeded)
+      renaming.unneeded.push_back(name);
+    else if (!add(name, renaming))
+      renaming.unknown.push_back(name);
+  }
+  return renaming;
+}
+
+}  // namespace
+
+Renaming rename_open_clip(const TensorNames& names) { return renamed(names, false); }
+
+Renaming rename_open_clip_penultimate(const TensorNames& names) { return renamed(names, true); }
+
+}  // namespace emulsion
