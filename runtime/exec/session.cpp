@@ -13,6 +13,8 @@
 #include "memory/memory_meter.h"
 #include "plan/plan_views.h"
 #include "plugins/plugin_registry.h"
+#include "weights/model_report.h"
+#include "weights/weight_store.h"
 
 namespace emulsion {
 namespace {
@@ -147,6 +149,11 @@ std::vector<std::pair<std::string, std::string>> Session::profiles() const {
 Speeds Session::bench(const std::vector<std::string>& devices, const Callbacks& callbacks) const {
   const SpeedTable table = measure_again(parse_devices(devices), callbacks.warn);
   return {to_text(table), to_json(table)};
+}
+
+ModelDescription Session::inspect(const std::string& model) const {
+  const ModelReport report = report_of(find_model(model, share_folders("models")));
+  return {to_text(report), to_json(report)};
 }
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {

@@ -109,6 +109,12 @@ int bench(const Options& options, const Session& session) {
   return 0;
 }
 
+int inspect(const Options& options, const Session& session) {
+  const ModelDescription model = session.inspect(options.model);
+  std::cout << (options.json ? model.json : model.text);
+  return 0;
+}
+
 int nodes(const Options& options, const Session& session) {
   if (!options.why.empty())
     std::cout << session.why(options.why);
@@ -140,6 +146,7 @@ int run_command(const Options& options, const std::string& usage) {
       std::cout << options.graph << ": no faults\n";
       return 0;
     case Command::Bench: return bench(options, session);
+    case Command::Inspect: return inspect(options, session);
     case Command::Graph: std::cout << session.dot(options.graph); return 0;
   }
   return 0;

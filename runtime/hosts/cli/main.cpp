@@ -46,6 +46,24 @@ void add_plugins(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
 }
 
+void add_models(CLI::App& app, Options& options) {
+  CLI::App* models = app.add_subcommand("models", "What there is to know before a run");
+  models->require_subcommand(1);
+  CLI::App* bench = models->add_subcommand(
+      "bench", "Measures again how fast devices are; plans are made by that");
+  bench->callback([&options] { options.command = Command::Bench; });
+  add_devices(*bench, options);
+  bench->add_flag("--json", options.json, "As JSON");
+  CLI::App* inspect = models->add_subcommand("inspect", "Tells what a model is and what is in it");
+  inspect->callback([&options] { options.command = Command::Inspect; });
+  inspect
+      ->add_option("model", options.model,
+                   "A folder, a .safetensors file, or the name of a shipped model")
+      ->type_name("MODEL")
+      ->required();
+  inspect->add_flag("--json", options.json, "As JSON, with every name");
+}
+
 void add_commands(CLI::App& app, Options& options) {
   const auto add = [&](const char* name, const char* help, Command command) {
     CLI::App* sub = app.add_subcommand(name, help);
@@ -73,13 +91,7 @@ void add_commands(CLI::App& app, Options& options) {
       ->add_option("--why", options.why, "Every library with this node type, and what became of it")
       ->type_name("ID");
   nodes->add_flag("--json", options.json, "As JSON");
-  CLI::App* models = app.add_subcommand("models", "What there is to know before a run");
-  models->require_subcommand(1);
-  CLI::App* bench = models->add_subcommand(
-      "bench", "Measures again how fast devices are; plans are made by that");
-  bench->callback([&options] { options.command = Command::Bench; });
-  add_devices(*bench, options);
-  bench->add_flag("--json", options.json, "As JSON");
+  add_models(app, options);
   CLI::App* graph = add("graph", "Prints a graph in Graphviz' language", Command::Graph);
   graph->add_option("graph", options.graph)->type_name("GRAPH")->required();
 }

@@ -8,12 +8,13 @@
 
 namespace emulsion::cli {
 
-enum class Command { Run, Plan, Check, Nodes, Graph, Bench };
+enum class Command { Run, Plan, Check, Nodes, Graph, Bench, Inspect };
 
 // The command line, taken apart but not yet judged.
 struct Options {
   Command command = Command::Run;
   std::string graph;
+  std::string model;                  // `models inspect MODEL`
   std::vector<std::string> set, out;  // NAME=VALUE
   std::vector<std::string> devices;
   std::string dtype = "auto", profile = "auto";

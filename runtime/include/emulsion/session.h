@@ -66,6 +66,11 @@ struct Outcome {
   std::string report;                    // JSON, see `emulsion run --report`
 };
 
+// What a model is, as its headers and configs tell: for people, and JSON.
+struct ModelDescription {
+  std::string text, json;
+};
+
 // What devices do in a second: a table for people, and JSON.
 struct Speeds {
   std::string text, json;
@@ -109,6 +114,9 @@ class EMULSION_EXPORT Session {
   std::vector<std::pair<std::string, std::string>> profiles() const;
   // Measures the devices anew, for all plans from now on.
   Speeds bench(const std::vector<std::string>& devices, const Callbacks& callbacks = {}) const;
+
+  // `model` is a folder, a single file, or the name of a shipped model.  No weights are read.
+  ModelDescription inspect(const std::string& model) const;
 
   // Where memory runs out the rest is planned again, within less; the second time without a step
   // done in between ends the run with OutOfMemory.
