@@ -49,6 +49,7 @@ LAYERS = [
     ("runtime/session/", set(PARTS) - {"models"}),
     ("runtime/hosts/", {"api", "host_api"}),
     ("examples/", {"api", "host_api"}),
+    ("bench/", set(PARTS)),
     ("tests/", set(PARTS)),
 ]
 # What is for nodes only: neither the maths nor a host speaks of ports and runs.

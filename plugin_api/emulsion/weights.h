@@ -52,7 +52,7 @@ struct WeightUse {
 // Copies and scopes share one account.  [one thread at a time per account]
 //
 // A model that can do with one part of its weights at a time says so with block(), and keeps no
-// handle of a block while it works with another (see Streamed in nodes/models/layers.h).
+// handle of a block while it works with another (see Streamed in nodes/models/streamed.h).
 class EMULSION_API WeightView {
  public:
   explicit WeightView(std::shared_ptr<const WeightSet> set);

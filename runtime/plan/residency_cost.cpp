@@ -94,23 +94,33 @@ void add_weights(const PlacementProblem& problem, const Residency& weights, Usag
     }
   }
   if (weights.kept_after) add(device, before, device.size(), held);
-  if (weights.via_host)
-    add(usage.back(), weights.stations.front().begin, weights.host_end(),
-        problem.components[weights.component].bytes);
+  if (!weights.via_host) return;
+  const PlacementComponent& component = problem.components[weights.component];
+  const std::size_t begin = weights.stations.front().begin;
+  add(usage.back(), begin, weights.host_end(), component.bytes);
+  add(usage.back(), begin, begin + 1, component.staging);
 }
 
 Usage base_usage(const PlacementProblem& problem, const Assignment& assignment) {
   Usage usage(problem.devices.size(), std::vector<Bytes>(problem.runs.size(), 0));
   for (const Replica& replica : replicas_of(problem, assignment))
     add(usage[replica.device], replica.begin, replica.end, problem.values[replica.value].bytes);
+  // Weights are read before a run, or before the loop; staging ends before the node works.
+  std::vector<Bytes> host_work(problem.runs.size(), 0);
   for (std::size_t p = 0; p < problem.runs.size(); ++p) {
-    const PlacementOption& option = problem.runs[p].options[assignment[p]];
-    Bytes workspace = option.workspace;
-    if (option.device == problem.host())  // weights are read before the run, and then staging ends
-      for (const std::size_t component : problem.runs[p].components)
-        workspace = std::max(workspace, problem.components[component].staging);
-    usage[option.device][p] += workspace;
+    const PlacementRun& run = problem.runs[p];
+    const PlacementOption& option = run.options[assignment[p]];
+    if (option.device != problem.host()) {
+      usage[option.device][p] += option.workspace;
+      continue;
+    }
+    const std::size_t begin = run.loop == kNone ? p : problem.loops[run.loop].begin;
+    host_work[p] = std::max(host_work[p], option.workspace);
+    for (const std::size_t component : run.components)
+      for (const std::size_t position : {begin, p})
+        host_work[position] = std::max(host_work[position], problem.components[component].staging);
   }
+  for (std::size_t p = 0; p < problem.runs.size(); ++p) usage.back()[p] += host_work[p];
   return usage;
 }
 

@@ -66,6 +66,8 @@ TEST_CASE("the schedules of each sampler and spacing are diffusers'") {
   for (const json& entry : reference()["samplers"]) {
     const ConfigJson config = config_of(entry["options"].dump());
     const Sampler sampler = sampler_named(entry["sampler"]);
+    // Near a ratio of zero a last digit of float32, in which CPUs differ, shows in the fifth.
+    const double rounding = config.flag("rescale_betas_zero_snr", false) ? 1e-5 : 1e-6;
     for (const json& wanted : entry["schedules"]) {
       const auto steps = wanted["steps"].get<std::size_t>();
       INFO(entry["sampler"], " ", entry["options"].dump(), " ", steps);
@@ -84,7 +86,8 @@ TEST_CASE("the schedules of each sampler and spacing are diffusers'") {
         }
       } else {
         for (std::size_t i = 0; i <= steps; ++i)
-          CHECK(near(got.sigmas[i], wanted["sigmas"][i].get<double>()));
+          CHECK(std::abs(got.sigmas[i] - wanted["sigmas"][i].get<double>()) <=
+                rounding * wanted["sigmas"][i].get<double>());
         for (std::size_t i = 0; i < steps; ++i) CHECK(got.targets[i] == got.sigmas[i + 1]);
       }
       const double unit = wanted["init_noise_sigma"].get<double>();
