@@ -71,10 +71,21 @@ Forecasts forecast_in(const RequestSetup& setup, c10::ScalarType dtype) {
   return forecasts;
 }
 
+// A profile that computes on the host alone leaves the other devices out, also where the dtype
+// follows from the device.
+std::vector<DeviceBudget> devices_of(const Request& request) {
+  std::vector<DeviceBudget> devices = parse_devices(request.devices);
+  const Profile& profile = find_profile(request.profile);
+  const auto phases = {profile.encode, profile.denoise, profile.decode};
+  if (std::ranges::count(phases, Where::Host) == 3)
+    devices.erase(devices.begin(), devices.end() - 1);
+  return devices;
+}
+
 }  // namespace
 
 std::vector<c10::ScalarType> dtypes_of(const Request& request) {
-  const c10::ScalarType first = parse_dtype(request.dtype, parse_devices(request.devices).front());
+  const c10::ScalarType first = parse_dtype(request.dtype, devices_of(request).front());
   if (request.dtype == "auto" && first == c10::ScalarType::Float)
     return {first, c10::ScalarType::BFloat16};
   return {first};
@@ -84,7 +95,7 @@ RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::Sca
                     const Notice& notice) {
   RequestSetup setup;
   setup.plan.profile = &find_profile(request.profile);
-  setup.plan.devices = parse_devices(request.devices);
+  setup.plan.devices = devices_of(request);
   bind_graph(request, catalog, setup);
   setup.nodes = make_nodes(setup.graph);
   open_components(setup);
