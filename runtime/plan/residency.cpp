@@ -225,7 +225,7 @@ class ResidencySearch {
         const Bytes held = level.held + staging(weights, level);
         if (held > state.limits[w]) continue;
         forms.push_back({&level, held});
-        if (state.holds_most[w] || !level.prefetch) break;
+        if (!problem_.streams || state.holds_most[w] || !level.prefetch) break;
         add_leaner(*levels, level, weights, forms);
         break;
       }

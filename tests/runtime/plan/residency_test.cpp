@@ -172,6 +172,9 @@ TEST_CASE("blocks that come while the device computes cost no time") {
   const ResidencyPlan beside = plan_residency(problem, {0}, 100);
   CHECK(beside.weights[0].level->prefetch);
   CHECK(beside.seconds < waiting);
+  problem.devices[0].capacity = 40 * kMiB;
+  problem.streams = false;
+  CHECK(plan_residency(problem, {0}, 100).weights[0].level->blocks.empty());
   CHECK(beside.seconds >= 1);
 }
 
