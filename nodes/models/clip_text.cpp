@@ -48,19 +48,55 @@ at::Tensor ClipTextEmbeddings::operator()(const at::Tensor& ids) const {
   return at::embedding(token_embedding, ids).add_(position_embedding.narrow(0, 0, ids.size(1)));
 }
 
-ClipText::ClipText(const WeightView& w, const ClipTextConfig& config)
-    : embeddings(text_model(w).scope("embeddings"), config),
-      final_layer_norm(text_model(w).scope("final_layer_norm"), config.width, config.norm_eps) {
+ClipText::ClipText(const WeightView& w, const ClipTextConfig& config, const ClipTextChoice& wanted)
+    : choice(wanted), embeddings(text_model(w).scope("embeddings"), config) {
+  const bool pools = config.projection > 0;
   const WeightView list = text_model(w).scope("encoder").scope("layers");
-  for (std::int64_t i = 0; i < config.layers; ++i)
-    layers.emplace_back(list.scope(std::to_string(i)), config);
-  w.ignore({"embeddings.position_ids", "text_projection.weight"});
+  for (std::int64_t i = 0; i < config.layers; ++i) {
+    const std::string name = std::to_string(i);
+    if (pools || i < config.layers - choice.skipped)
+      layers.emplace_back(list.scope(name), config);
+    else
+      list.ignore_scope(name);
+  }
+  if (pools || choice.normed)
+    final_layer_norm.emplace(text_model(w).scope("final_layer_norm"), config.width,
+                             config.norm_eps);
+  else
+    text_model(w).ignore_scope("final_layer_norm");
+  if (pools)
+    text_projection.emplace(w.scope("text_projection"), config.width, config.projection, false);
+  else
+    w.ignore_scope("text_projection");
+  w.ignore({"embeddings.position_ids"});
 }
 
-at::Tensor ClipText::operator()(const at::Tensor& ids) const {
+ClipTextStates ClipText::operator()(const at::Tensor& ids) const {
+  const std::size_t last = layers.size();
+  // Without a projection, the layers end where the choice does.
+  const std::size_t chosen =
+      text_projection ? last - static_cast<std::size_t>(choice.skipped) : last;
+  ClipTextStates states;
   at::Tensor x = embeddings()(ids);  // [B, L, D]
-  for (const Streamed<ClipTextLayer>& layer : layers) layer().apply_(x);
-  return final_layer_norm(x);
+  for (std::size_t i = 0; i < last; ++i) {
+    layers[i]().apply_(x);
+    if (i + 1 == chosen && chosen < last)
+      states.hidden = choice.normed ? (*final_layer_norm)(x) : x.clone();
+  }
+  if (text_projection) states.last = (*final_layer_norm)(x);
+  if (chosen < last) return states;
+  if (!choice.normed)
+    states.hidden = x;
+  else
+    states.hidden = states.last.defined() ? states.last : (*final_layer_norm)(x);
+  return states;
+}
+
+std::int64_t end_position(std::span<const std::int64_t> ids, std::int64_t end_token) {
+  constexpr std::int64_t kLargest = 2;
+  const auto found =
+      end_token == kLargest ? std::ranges::max_element(ids) : std::ranges::find(ids, end_token);
+  return found == ids.end() ? 0 : found - ids.begin();
 }
 
 }  // namespace emulsion::models

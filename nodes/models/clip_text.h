@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "models/attention.h"
@@ -26,15 +28,32 @@ struct ClipTextEmbeddings {
   at::Tensor operator()(const at::Tensor& ids) const;  // [B, L] -> [B, L, D]
 };
 
-struct ClipText {
-  Streamed<ClipTextEmbeddings> embeddings;
-  std::vector<Streamed<ClipTextLayer>> layers;
-  LayerNorm final_layer_norm;
-
-  // Takes names with and without the prefix `text_model.`; leaves out what only pooled states need.
-  ClipText(const WeightView& w, const ClipTextConfig& config);
-  // ids [B, L] int64, each below the size of the vocabulary -> [B, L, D]
-  at::Tensor operator()(const at::Tensor& ids) const;
+// Which states are wanted: those behind the last layer but `skipped`, normed or not.
+struct ClipTextChoice {
+  std::int64_t skipped = 0;  // below the number of layers
+  bool normed = true;
 };
+
+struct ClipTextStates {
+  at::Tensor hidden;  // [B, L, D] of the choice
+  at::Tensor last;    // [B, L, D] of the last layer, normed; undefined without a projection
+};
+
+struct ClipText {
+  ClipTextChoice choice;
+  Streamed<ClipTextEmbeddings> embeddings;
+  std::vector<Streamed<ClipTextLayer>> layers;  // as many as are needed
+  std::optional<LayerNorm> final_layer_norm;    // where it is needed
+  std::optional<Linear> text_projection;        // where the config has one
+
+  // Takes names with and without the prefix `text_model.`.
+  ClipText(const WeightView& w, const ClipTextConfig& config, const ClipTextChoice& wanted = {});
+  // ids [B, L] int64, each below the size of the vocabulary
+  ClipTextStates operator()(const at::Tensor& ids) const;
+};
+
+// Where the state is that stands for a whole prompt, ids [L].  Configs of the first CLIP give 2 for
+// the end, which is no token of theirs: there it is the largest id.  [any thread]
+std::int64_t end_position(std::span<const std::int64_t> ids, std::int64_t end_token);
 
 }  // namespace emulsion::models

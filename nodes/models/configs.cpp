@@ -1,15 +1,26 @@
 #include "models/configs.h"
 
+#include <algorithm>
+
 #include "emulsion/str.h"
 #include "models/configs_read.h"
 #include "models/schedule.h"
 
 namespace emulsion::models {
+namespace {
+
+bool has_projection(const ConfigJson& json) {
+  if (!json.has("architectures")) return false;
+  const std::vector<std::string> names = json.texts("architectures");
+  return std::ranges::find(names, "CLIPTextModelWithProjection") != names.end();
+}
+
+}  // namespace
 
 ClipTextConfig read_clip_text_config(const Component& component) {
   const ConfigJson json(component);
   expect_text(json, "model_type", {"clip_text_model"},
-              "the text encoders of SD 1 and 2 are CLIP's");
+              "the text encoders of Stable Diffusion are CLIP's");
   ClipTextConfig config;
   config.vocabulary = count(json, "vocab_size", 49408);
   config.width = count(json, "hidden_size", 512);
@@ -19,6 +30,8 @@ ClipTextConfig read_clip_text_config(const Component& component) {
   config.max_tokens = count(json, "max_position_embeddings", 77);
   config.activation = read_activation(json, "hidden_act", "quick_gelu");
   config.norm_eps = json.number("layer_norm_eps", 1e-5);
+  config.end_token = count(json, "eos_token_id", 49407, 0);
+  if (has_projection(json)) config.projection = count(json, "projection_dim", 512);
   if (config.width % config.heads != 0)
     json.refuse("num_attention_heads",
                 str("expected a divisor of 'hidden_size' (", config.width, ")"));

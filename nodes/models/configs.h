@@ -18,6 +18,8 @@ struct ClipTextConfig {
   std::int64_t max_tokens = 0;
   Activation activation = Activation::QuickGelu;
   double norm_eps = 0;
+  std::int64_t projection = 0;  // width of the pooled state; 0: the encoder has none
+  std::int64_t end_token = 0;   // whose state is pooled; see end_position()
 };
 
 ClipTextConfig read_clip_text_config(const Component& component);
@@ -46,6 +48,9 @@ struct UnetConfig {
   std::int64_t time_width = 0;  // of the time embedding
   bool flip_sin_to_cos = true;
   double freq_shift = 0;
+  // SDXL: what is embedded beside the time.  It is a pooled text state and, for each of a few
+  // sizes, a sinusoid of size_width; 0: nothing.
+  std::int64_t added_width = 0, size_width = 0;
 
   std::int64_t context_width() const;  // of the text states; 0 when nothing attends to them
 };

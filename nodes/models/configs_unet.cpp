@@ -11,11 +11,7 @@ using Level = UnetConfig::Level;
 
 void refuse_other_families(const ConfigJson& json) {
   expect_text(json, "_class_name", {"UNet2DConditionModel"});
-  if (json.text("addition_embed_type", "") == "text_time")
-    json.refuse("addition_embed_type",
-                "expected none; this is a model of the SDXL family, "
-                "which is not supported yet");
-  expect_absent(json, "addition_embed_type", "an additional embedding");
+  expect_text(json, "addition_embed_type", {"text_time"}, "SDXL's is the only one supported");
   expect_absent(json, "class_embed_type", "a class embedding (unCLIP, upscaler)");
   expect_absent(json, "num_class_embeds", "a class embedding (unCLIP, upscaler)");
   expect_absent(json, "encoder_hid_dim", "a projected text state (Kandinsky, IF)");
@@ -28,7 +24,6 @@ void refuse_other_families(const ConfigJson& json) {
   expect_absent(json, "time_embedding_act_fn", "an activation of the time embedding");
   expect_absent(json, "timestep_post_act", "an activation of the time embedding");
   expect_absent(json, "class_embeddings_concat", "a class embedding");
-  expect_absent(json, "reverse_transformer_layers_per_block", "another depth on the way up");
   expect_text(json, "attention_type", {"default"}, "GLIGEN is not supported");
   expect_text(json, "resnet_time_scale_shift", {"default"});
   expect_text(json, "time_embedding_type", {"positional"});
@@ -108,6 +103,16 @@ Level with_attention(const ConfigJson& json, Level level, bool attends) {
   return level;
 }
 
+// Depths on the way up, in running order, where they are not those of the way down.
+void read_depths_up(const ConfigJson& json, std::vector<Level>& up) {
+  const std::string key = "reverse_transformer_layers_per_block";
+  if (!json.has(key)) return;
+  const auto depths = json.per_level(key, up.size(), 1);
+  expect_all(json, key, depths, 1, 256);
+  for (std::size_t i = 0; i < up.size(); ++i)
+    if (up[i].transformer_layers > 0) up[i].transformer_layers = depths[i];
+}
+
 Level read_middle(const ConfigJson& json, Level level) {
   const std::string key = "mid_block_type";
   expect_text(json, key, {"UNetMidBlock2DCrossAttn", "UNetMidBlock2D"});
@@ -126,6 +131,9 @@ void read_times(const ConfigJson& json, UnetConfig& config) {
   config.flip_sin_to_cos = json.flag("flip_sin_to_cos", true);
   config.freq_shift = json.number("freq_shift", 0);
   if (config.down.front().channels < 4) json.refuse("block_out_channels", "expected 4 at least");
+  if (!json.has("addition_embed_type")) return;
+  config.size_width = count(json, "addition_time_embed_dim", 0);
+  config.added_width = count(json, "projection_class_embeddings_input_dim", 0);
 }
 
 }  // namespace
@@ -160,6 +168,7 @@ UnetConfig read_unet_config(const Component& component) {
     config.up.push_back(with_attention(json, levels[n - 1 - i], up[i]));
     ++config.up.back().layers;  // one for each skip, and the level's input makes one more
   }
+  read_depths_up(json, config.up);
   config.middle = read_middle(json, levels.back());
   config.middle_scale = json.number("mid_block_scale_factor", 1);
   if (config.middle_scale == 0) json.refuse("mid_block_scale_factor", "expected another than 0");

@@ -17,6 +17,9 @@ struct SinusoidShape {
 // section 3.5), in float32 as diffusers has it.  [any thread]
 std::vector<float> sinusoid(double timestep, const SinusoidShape& shape);
 
+// The same of several numbers each, on their device: values [B, n] -> [B, n * width] float32.
+at::Tensor sinusoids(const at::Tensor& values, const SinusoidShape& shape);
+
 struct TimeEmbedding {
   SinusoidShape shape;
   Activation activation;
@@ -24,8 +27,20 @@ struct TimeEmbedding {
 
   TimeEmbedding(const WeightView& w, const SinusoidShape& sinusoid_shape, std::int64_t out,
                 Activation act);
-  // [1, E], activated once more: every residual block begins with that
-  at::Tensor operator()(double timestep) const;
+  at::Tensor operator()(double timestep) const;  // [1, E]
+};
+
+// What SDXL adds to the time (Podell et al. 2023, section 2.2): the prompt's pooled state, and
+// sinusoids of sizes, crop or score.
+struct AddedEmbedding {
+  SinusoidShape shape;
+  Linear linear_1, linear_2;
+
+  // `width` of both together.
+  AddedEmbedding(const WeightView& w, const SinusoidShape& sinusoid_shape, std::int64_t width,
+                 std::int64_t out);
+  // pooled [B, P], time_ids [B, n] -> [B, E]
+  at::Tensor operator()(const at::Tensor& pooled, const at::Tensor& time_ids) const;
 };
 
 }  // namespace emulsion::models

@@ -55,6 +55,12 @@ void add_middle(Unet& unet, const WeightView& w, const UnetConfig& config) {
   if (level.layers > 1) unet.middle_end.emplace(w.scope("resnets.1"), shape, config.norm);
 }
 
+SinusoidShape size_sinusoid(const UnetConfig& config) {
+  return {.width = config.size_width,
+          .flip_sin_to_cos = config.flip_sin_to_cos,
+          .freq_shift = config.freq_shift};
+}
+
 }  // namespace
 
 Unet::Unet(const WeightView& w, const UnetConfig& config)
@@ -71,7 +77,11 @@ Unet::Unet(const WeightView& w, const UnetConfig& config)
       conv_out(w.scope("conv_out"), {.in = outermost(config),
                                      .out = config.out_channels,
                                      .kernel = config.conv_out_kernel,
-                                     .padding = (config.conv_out_kernel - 1) / 2}) {
+                                     .padding = (config.conv_out_kernel - 1) / 2}),
+      activation_(config.norm.activation) {
+  if (config.added_width > 0)
+    add_embedding.emplace(w.scope("add_embedding"), size_sinusoid(config), config.added_width,
+                          config.time_width);
   const std::size_t levels = config.down.size();
   std::vector<std::int64_t> skips = {outermost(config)};
   std::int64_t in = outermost(config);
@@ -91,9 +101,16 @@ Unet::Unet(const WeightView& w, const UnetConfig& config)
   }
 }
 
-at::Tensor Unet::operator()(const at::Tensor& sample, double timestep, const at::Tensor& context,
-                            const Checkpoint& checkpoint) const {
-  const UnetInputs inputs{time_embedding(timestep), context, checkpoint};
+at::Tensor Unet::embedded(double timestep, const UnetCondition& condition) const {
+  at::Tensor time = time_embedding(timestep);
+  if (add_embedding) time = time.add((*add_embedding)(condition.pooled, condition.time_ids));
+  activate_(time, activation_);
+  return time;
+}
+
+at::Tensor Unet::operator()(const at::Tensor& sample, double timestep,
+                            const UnetCondition& condition, const Checkpoint& checkpoint) const {
+  const UnetInputs inputs{embedded(timestep, condition), condition.context, checkpoint};
   at::Tensor x = conv_in(in_map_layout(sample));
   std::vector<at::Tensor> skips = {x};
   for (const DownBlock& block : down) {

@@ -8,6 +8,15 @@
 
 namespace emulsion::models {
 
+// What a UNet is told of the picture, in the dtype of the weights but for the ids.
+struct UnetCondition {
+  at::Tensor context;           // [B, S, D]
+  at::Tensor pooled, time_ids;  // of SDXL: [1 or B, P] and [1 or B, n]
+
+  UnetCondition(at::Tensor states, at::Tensor pooled_state = {}, at::Tensor ids = {})
+      : context(std::move(states)), pooled(std::move(pooled_state)), time_ids(std::move(ids)) {}
+};
+
 // The UNet of latent diffusion (Rombach et al. 2022), diffusers' UNet2DConditionModel.
 struct Unet {
   struct DownBlock {
@@ -21,6 +30,7 @@ struct Unet {
 
   Conv2d conv_in;
   TimeEmbedding time_embedding;
+  std::optional<AddedEmbedding> add_embedding;  // SDXL
   std::vector<DownBlock> down;
   std::vector<UnetUnit> middle;  // none or one, with the attention between the two
   std::optional<Streamed<ResnetBlock>> middle_end;
@@ -30,9 +40,15 @@ struct Unet {
 
   Unet(const WeightView& w, const UnetConfig& config);
   // What the model predicts: noise, velocity or sample.
-  // sample [B, C, h, w], context [B, S, D], both in the dtype of the weights -> [B, C, h, w]
-  at::Tensor operator()(const at::Tensor& sample, double timestep, const at::Tensor& context,
+  // sample [B, C, h, w] in the dtype of the weights -> [B, C, h, w]
+  at::Tensor operator()(const at::Tensor& sample, double timestep, const UnetCondition& condition,
                         const Checkpoint& checkpoint) const;
+
+ private:
+  // [1 or B, E], activated: every residual block begins with that
+  at::Tensor embedded(double timestep, const UnetCondition& condition) const;
+
+  Activation activation_;
 };
 
 }  // namespace emulsion::models

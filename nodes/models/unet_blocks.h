@@ -55,7 +55,7 @@ struct SpatialTransformer {
 
 // What every unit of a UNet is given besides its feature map.
 struct UnetInputs {
-  at::Tensor time;     // [1, E], activated
+  at::Tensor time;     // [1 or B, E], activated
   at::Tensor context;  // [B, S, context_width]
   const Checkpoint& checkpoint;
 };

@@ -7,6 +7,9 @@
 namespace emulsion {
 namespace {
 
+const char* const kFinal = "final";
+const char* const kPenultimate = "penultimate";
+
 std::int64_t hidden_bytes(const std::vector<std::int64_t>& shape) {
   return TensorSpec{shape, at::kFloat}.bytes();
 }
@@ -21,6 +24,10 @@ void check_ids(const at::Tensor& ids, std::int64_t vocabulary) {
                             "; the tokenizer and the text encoder belong to different models"));
 }
 
+std::span<const std::int64_t> first_row(const at::Tensor& ids) {
+  return {ids.const_data_ptr<std::int64_t>(), static_cast<std::size_t>(ids.size(1))};
+}
+
 bool any_weighted(const at::Tensor& weights) {
   const std::span<const float> list(weights.const_data_ptr<float>(),
                                     static_cast<std::size_t>(weights.numel()));
@@ -29,48 +36,74 @@ bool any_weighted(const at::Tensor& weights) {
 
 class TextEncoder final : public Node {
  public:
+  explicit TextEncoder(const Params& params)
+      : penultimate_(params.get<std::string>("states") == kPenultimate),
+        clip_skip_(params.get<std::int64_t>("clip_skip")) {}
+
   Forecast forecast(const ForecastContext& context) const override {
     const models::ClipTextConfig config =
         models::read_clip_text_config(context.component("encoder"));
+    const models::ClipTextChoice choice = choice_in(config);
     const WeightView weights = context.weights("encoder");
-    const models::ClipText encoder(weights, config);
+    const models::ClipText encoder(weights, config, choice);
     weights.finish();
     const std::vector<std::int64_t>& ids = context.bundle("tokens").at("ids").shape;  // [K, L]
     if (ids[1] > config.max_tokens)
       throw WeightError(str("chunks of ", ids[1], " tokens: expected at most ", config.max_tokens,
                             ", as 'max_position_embeddings' says; take the model's own tokenizer"));
     const TensorSpec hidden{{1, ids[0] * ids[1], config.width}, context.dtype()};
+    BundleSpec condition = {{"hidden", hidden}};
+    if (config.projection > 0)
+      condition["pooled"] = TensorSpec{{1, config.projection}, context.dtype()};
+    models::ClipTextConfig used = config;
+    if (config.projection == 0) used.layers -= choice.skipped;
+    const models::Cost cost = models::clip_text_cost(used, ids[0] + 1, ids[1], context.dtype());
     // Weighting adds the empty prompt to the batch; after that it works on copies in float32, and
-    // only then is there an output.
-    const Bytes weighting = 3 * hidden_bytes({ids[0] + 1, ids[1], config.width});
-    const models::Cost cost = models::clip_text_cost(config, ids[0] + 1, ids[1], context.dtype());
-    return {.outputs = {{"condition", BundleSpec{{"hidden", hidden}}}},
-            .workspace = std::max(weighting, cost.workspace - hidden.bytes()),
+    // only then is there an output.  Where states are pooled, the last are there besides.
+    const Bytes states = hidden_bytes({ids[0] + 1, ids[1], config.width});
+    const Bytes last = config.projection > 0 ? states : 0;
+    return {.outputs = {{"condition", std::move(condition)}},
+            .workspace = std::max(3 * states, cost.workspace - hidden.bytes()) + last,
             .work = cost.work};
   }
 
   void run(RunContext& context) const override {
     const models::ClipTextConfig config =
         models::read_clip_text_config(context.component("encoder"));
-    const models::ClipText encoder(context.weights("encoder"), config);
+    const models::ClipText encoder(context.weights("encoder"), config, choice_in(config));
     const Bundle& tokens = context.bundle("tokens");
     const at::Tensor ids = tokens.at("ids").contiguous();          // [K, L]
     const at::Tensor weights = tokens.at("weights").contiguous();  // [K, L]
     check_ids(ids, config.vocabulary);
-    at::Tensor hidden;  // [K, L, D]
+    models::ClipTextStates states;
     if (any_weighted(weights)) {
       const at::Tensor empty = tokens.at("empty").contiguous();  // [1, L]
       check_ids(empty, config.vocabulary);
-      hidden = weighted(encoder(at::cat({ids, empty}).to(context.device())),
-                        weights.to(context.device()));
+      states = encoder(at::cat({ids, empty}).to(context.device()));
+      states.hidden = weighted(states.hidden, weights.to(context.device()));
     } else {
-      hidden = encoder(ids.to(context.device()));
+      states = encoder(ids.to(context.device()));
     }
-    hidden = hidden.to(context.dtype()).view({1, -1, config.width});  // [1, K*L, D]
-    context.output("condition", Bundle{{"hidden", hidden}});
+    Bundle condition;
+    condition["hidden"] =
+        states.hidden.to(context.dtype()).view({1, -1, config.width});  // [1, K*L, D]
+    if (encoder.text_projection) {
+      const std::int64_t end = models::end_position(first_row(ids), config.end_token);
+      condition["pooled"] = (*encoder.text_projection)(states.last[0].narrow(0, end, 1));  // [1, P]
+    }
+    context.output("condition", std::move(condition));
   }
 
  private:
+  models::ClipTextChoice choice_in(const models::ClipTextConfig& config) const {
+    const std::int64_t skipped = clip_skip_ + (penultimate_ ? 1 : 0);
+    if (skipped > 0 && skipped >= config.layers)
+      throw GraphError(str("'clip_skip' is ", clip_skip_, ": expected at most ",
+                           config.layers - skipped + clip_skip_ - 1, ", as the encoder has ",
+                           config.layers, " layers"));
+    return {.skipped = skipped, .normed = !penultimate_};
+  }
+
   // Moves each token's state away from, or towards, that of the empty prompt at its position.
   // states [K+1, L, D] with the empty prompt last, weights [K, L] -> [K, L, D] float32
   static at::Tensor weighted(const at::Tensor& states, const at::Tensor& weights) {
@@ -78,6 +111,9 @@ class TextEncoder final : public Node {
     const at::Tensor empty = states.narrow(0, K, 1).to(at::kFloat);  // [1, L, D]
     return states.narrow(0, 0, K).sub(empty).mul_(weights.unsqueeze(-1)).add_(empty);
   }
+
+  bool penultimate_;
+  std::int64_t clip_skip_;
 };
 
 void describe(std::vector<NodeDescriptor>& nodes) {
@@ -85,10 +121,22 @@ void describe(std::vector<NodeDescriptor>& nodes) {
       {.id = "text_encoder",
        .summary = "Turns tokens into the states that a UNet attends to.",
        .inputs = {{"tokens", port::kTokens, "the prompt, in chunks"}},
-       .outputs = {{"condition", port::kCondition, "the states of all chunks in a row"}},
+       .outputs = {{"condition", port::kCondition,
+                    "the states of all chunks in a row, and the pooled state of the first where "
+                    "the encoder has a projection"}},
+       .params = {{.name = "states",
+                   .fallback = std::string(kFinal),
+                   .help = "`final`: of the last layer, normed, as SD 1 and 2 take them; "
+                           "`penultimate`: of the layer before, as it leaves them, for SDXL.",
+                   .choices = {kFinal, kPenultimate}},
+                  {.name = "clip_skip",
+                   .fallback = std::int64_t{0},
+                   .help = "How many layers earlier to take the states.",
+                   .min = 0,
+                   .display_max = 4}},
        .slots = {{"encoder", "a text encoder of CLIP's kind", true}},
        .phase = Phase::Encode,
-       .create = [](const Params&) { return std::make_unique<TextEncoder>(); }});
+       .create = [](const Params& params) { return std::make_unique<TextEncoder>(params); }});
 }
 
 }  // namespace

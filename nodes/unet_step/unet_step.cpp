@@ -28,9 +28,15 @@ struct Moment {
 Moment moment_at(const Bundle& schedule, std::int64_t index) {
   const at::Tensor& sigmas = schedule.at("sigmas");        // [n+1] float64, on the host
   const at::Tensor& timesteps = schedule.at("timesteps");  // [n] float64, on the host
-  if (index < 0 || index >= timesteps.numel())
-    throw GraphError(str("input 'index': expected 0 to ", timesteps.numel() - 1, ", got ", index));
-  return {sigmas.const_data_ptr<double>()[index], timesteps.const_data_ptr<double>()[index]};
+  const auto found = schedule.find("first");               // [1] float64, on the host
+  const std::int64_t first =
+      found == schedule.end() ? 0
+                              : static_cast<std::int64_t>(*found->second.const_data_ptr<double>());
+  const std::int64_t place = first + index;
+  if (index < 0 || place >= timesteps.numel())
+    throw GraphError(
+        str("input 'index': expected 0 to ", timesteps.numel() - first - 1, ", got ", index));
+  return {sigmas.const_data_ptr<double>()[place], timesteps.const_data_ptr<double>()[place]};
 }
 
 // From what the model predicts for sigma's noise to the sample without it, in float32.  The model
@@ -47,9 +53,20 @@ at::Tensor denoised_from(at::Tensor prediction, const at::Tensor& x, double sigm
   return prediction;
 }
 
+// "Common Diffusion Noise Schedules and Sample Steps are Flawed" (Lin et al. 2023), section 3.4:
+// guidance makes pictures too bright; each sample goes the share `amount` of the way to the spread
+// that it has without guidance.  [B, C, h, w] each, in place
+void rescale_(at::Tensor& guided, const at::Tensor& positive, double amount) {
+  const auto spread = [](const at::Tensor& x) { return x.std({1, 2, 3}, true, true); };
+  const at::Tensor ratio = spread(positive).div_(spread(guided));  // [B, 1, 1, 1]
+  guided.mul_(ratio.mul_(amount).add_(1 - amount));
+}
+
 class UnetStep final : public Node {
  public:
-  explicit UnetStep(const Params& params) : guidance_(params.get<double>("guidance")) {}
+  explicit UnetStep(const Params& params)
+      : guidance_(params.get<double>("guidance")),
+        rescale_amount_(params.get<double>("guidance_rescale")) {}
 
   Forecast forecast(const ForecastContext& context) const override {
     const models::UnetConfig config = models::read_unet_config(context.component("unet"));
@@ -121,7 +138,24 @@ class UnetStep final : public Node {
       throw WeightError(str("input '", port, "': expected states of width ", config.context_width(),
                             ", got ", hidden[2],
                             "; the text encoder and the UNet belong to different models"));
+    if (config.added_width != 0) check_added(context, port, config);
     return hidden[1];
+  }
+
+  static void check_added(const ForecastContext& context, const char* port,
+                          const models::UnetConfig& config) {
+    const BundleSpec& condition = context.bundle(port);
+    const auto pooled = condition.find("pooled"), ids = condition.find("time_ids");
+    if (pooled == condition.end() || ids == condition.end())
+      throw GraphError(str("input '", port, "': expected {hidden, pooled, time_ids}, got ",
+                           to_text(ValueSpec(condition)),
+                           "; a UNet of SDXL needs a condition of 'sdxl_condition'"));
+    const std::int64_t sizes = ids->second.shape[1], width = pooled->second.shape[1];
+    if (width + sizes * config.size_width != config.added_width)
+      throw WeightError(str("input '", port, "': a pooled state of ", width, " and ", sizes,
+                            " sizes of ", config.size_width, " make ",
+                            width + sizes * config.size_width, ": expected ", config.added_width,
+                            "; base models take six sizes, refiners five with an aesthetic score"));
   }
 
   static Bytes context_bytes(const ForecastContext& context, const models::UnetConfig& config,
@@ -130,25 +164,31 @@ class UnetStep final : public Node {
     return 2 * TensorSpec{{2 * B, tokens, config.context_width()}, context.dtype()}.bytes();
   }
 
-  // [1, S, D]
-  static at::Tensor hidden_of(const RunContext& context, const char* port) {
-    return context.bundle(port).at("hidden").to(context.dtype());
+  // One for all samples: [1, S, D], [1, P], [1, n]
+  static models::UnetCondition condition_of(const RunContext& context, const char* port) {
+    const Bundle& bundle = context.bundle(port);
+    models::UnetCondition condition(bundle.at("hidden").to(context.dtype()));
+    if (!bundle.contains("time_ids")) return condition;
+    condition.pooled = bundle.at("pooled").to(context.dtype());
+    condition.time_ids = bundle.at("time_ids");
+    return condition;
   }
 
-  // sample [B, C, h, w], hidden [B or 1, S, D] -> the prediction, float32 and the caller's own
+  // sample [B, C, h, w], a condition for each or for all -> the prediction, float32 and the
+  // caller's own
   static at::Tensor evaluate(const RunContext& context, const models::Unet& unet,
                              const at::Tensor& sample, const Moment& moment,
-                             const at::Tensor& hidden) {
+                             models::UnetCondition condition) {
     const auto checkpoint = [&] { context.check_cancelled(); };
-    const at::Tensor states = hidden.expand({sample.size(0), -1, -1}).contiguous();
-    return unet(sample, moment.timestep, states, checkpoint).to(at::kFloat);
+    condition.context = condition.context.expand({sample.size(0), -1, -1}).contiguous();
+    return unet(sample, moment.timestep, condition, checkpoint).to(at::kFloat);
   }
 
   // [B, C, h, w], float32 and the caller's own
   at::Tensor predict(const RunContext& context, const models::Unet& unet, const at::Tensor& sample,
                      const Moment& moment) const {
     return guided() ? guided_prediction(context, unet, sample, moment)
-                    : evaluate(context, unet, sample, moment, hidden_of(context, "positive"));
+                    : evaluate(context, unet, sample, moment, condition_of(context, "positive"));
   }
 
   at::Tensor one_by_one(const RunContext& context, const models::Unet& unet,
@@ -162,32 +202,43 @@ class UnetStep final : public Node {
   // Classifier-free guidance (Ho & Salimans 2022, equation 6) on the prediction.
   at::Tensor guided_prediction(const RunContext& context, const models::Unet& unet,
                                const at::Tensor& sample, const Moment& moment) const {
-    const at::Tensor negative = hidden_of(context, "negative");
-    const at::Tensor positive = hidden_of(context, "positive");
+    const models::UnetCondition negative = condition_of(context, "negative");
+    const models::UnetCondition positive = condition_of(context, "positive");
     at::Tensor without, with;
-    if (context.variant() == kBatched && can_batch(negative.size(1), positive.size(1))) {
+    if (context.variant() == kBatched &&
+        can_batch(negative.context.size(1), positive.context.size(1))) {
       const at::Tensor both = evaluate(context, unet, at::cat({sample, sample}), moment,
-                                       batched_states(negative, positive, sample.size(0)));
+                                       batched(negative, positive, sample.size(0)));
       const std::vector<at::Tensor> halves = both.chunk(2);
       without = halves[0], with = halves[1];
     } else {
       without = evaluate(context, unet, sample, moment, negative);
       with = evaluate(context, unet, sample, moment, positive);
     }
-    return with.sub(without).mul_(guidance_).add_(without);
+    at::Tensor guided = with.sub(without).mul_(guidance_).add_(without);
+    if (rescale_amount_ > 0) rescale_(guided, with, rescale_amount_);
+    return guided;
   }
 
-  // [1, S, D] each -> [2 B, S, D], the negative ones first
-  static at::Tensor batched_states(const at::Tensor& negative, const at::Tensor& positive,
-                                   std::int64_t batch) {
+  // One for each of 2 B samples, the negative ones first.
+  static models::UnetCondition batched(const models::UnetCondition& negative,
+                                       const models::UnetCondition& positive, std::int64_t batch) {
     const auto spread = [&](const at::Tensor& states, const at::Tensor& other) {
       const std::int64_t times = repeats(states.size(1), other.size(1));
       return states.repeat({1, times, 1}).expand({batch, -1, -1});
     };
-    return at::cat({spread(negative, positive), spread(positive, negative)});
+    const auto rows = [&](const at::Tensor& first, const at::Tensor& second) {
+      return at::cat({first.expand({batch, -1}), second.expand({batch, -1})});
+    };
+    models::UnetCondition both(at::cat(
+        {spread(negative.context, positive.context), spread(positive.context, negative.context)}));
+    if (!positive.pooled.defined()) return both;
+    both.pooled = rows(negative.pooled, positive.pooled);
+    both.time_ids = rows(negative.time_ids, positive.time_ids);
+    return both;
   }
 
-  double guidance_;
+  double guidance_, rescale_amount_;
 };
 
 void describe(std::vector<NodeDescriptor>& nodes) {
@@ -206,7 +257,13 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .help = "How far to go from the negative to the positive prompt. At 1 the "
                            "negative one is not used, and a step takes half the time.",
                    .min = 1.0,
-                   .display_max = 20.0}},
+                   .display_max = 20.0},
+                  {.name = "guidance_rescale",
+                   .fallback = 0.0,
+                   .help = "How much of the excess of contrast that guidance brings to take back; "
+                           "0.7 for models with zero terminal SNR.",
+                   .min = 0.0,
+                   .max = 1.0}},
        .slots = {{"unet", "a UNet2DConditionModel", true},
                  {"config", "the scheduler's config, for what the UNet predicts"}},
        .variants = {kBatched, kSequential, kOneByOne},

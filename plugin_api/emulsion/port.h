@@ -39,12 +39,17 @@ inline constexpr PortType kText{"text", Holding::String, "UTF-8", Home::Host};
 inline constexpr PortType kTokens{"tokens", Holding::Bundle,
                                   "{ids [K, L] int64, weights [K, L] float32, empty [1, L] int64}",
                                   Home::Host};
-inline constexpr PortType kCondition{"condition", Holding::Bundle, "{hidden [1, K*L, D]}"};
+// For SDXL it has the pooled state of the prompt, and what its sizes are embedded from: original
+// height and width, top and left of the crop, then target height and width or an aesthetic score.
+inline constexpr PortType kCondition{
+    "condition", Holding::Bundle,
+    "{hidden [1, K*L, D], pooled [1, P] (optional), time_ids [1, n] float32 (optional)}"};
 // Sigmas are those of the variance-exploding form, sigma = sqrt((1 - abar) / abar), where abar is
 // the cumulative product of alphas (Karras et al. 2022, "Elucidating the Design Space", table 1).
 inline constexpr PortType kSchedule{
     "schedule", Holding::Bundle,
-    "{sigmas [n+1], targets [n] (optional), timesteps [n], initial_scale [1]}, float64",
+    "{sigmas [n+1], targets [n] (optional), timesteps [n], initial_scale [1], "
+    "first [1] (optional): the step that index 0 stands for}, float64",
     Home::Host};
 inline constexpr PortType kLatent{"latent", Holding::Tensor, "[B, 4, H/8, W/8], float32"};
 inline constexpr PortType kHistory{"history", Holding::Bundle, "what a multistep sampler keeps"};

@@ -74,7 +74,9 @@ class EMULSION_API WeightView {
   const std::string& place() const { return set_->place; }
   const std::string& prefix() const { return prefix_; }
   bool header_only() const { return set_->header_only; }
-  const WeightUse& use() const;  // of all views with this account, so far
+  // Of all views with this account, so far.
+  const WeightUse& use() const;
+  std::int64_t parameters() const;  // in the shapes that were asked for, whether there or not
 
  private:
   struct Account;

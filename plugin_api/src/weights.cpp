@@ -1,5 +1,7 @@
 #include "emulsion/weights.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -27,6 +29,12 @@ struct WeightView::Account {
   std::vector<std::string> missing, misshapen;
   WeightUse use;
   std::set<std::pair<std::size_t, std::string>> noted;  // what `use` has, by block
+  std::set<std::string> counted;                        // in `parameters`
+  std::int64_t parameters = 0;
+
+  void count(const std::string& name, c10::IntArrayRef shape) {
+    if (counted.insert(name).second) parameters += c10::multiply_integers(shape);
+  }
 
   // A tensor that several blocks ask for belongs to each of them.
   void note(const std::string& name, std::size_t block) {
@@ -58,6 +66,8 @@ WeightView WeightView::block() const {
 
 const WeightUse& WeightView::use() const { return account_->use; }
 
+std::int64_t WeightView::parameters() const { return account_->parameters; }
+
 bool WeightView::contains(std::string_view name) const { return find(name) != nullptr; }
 
 const TensorSpec* WeightView::find(std::string_view name) const {
@@ -67,6 +77,7 @@ const TensorSpec* WeightView::find(std::string_view name) const {
 
 at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) const {
   const std::string key = full(name);
+  account_->count(key, shape);
   const auto found = set_->weights.find(key);
   if (found == set_->weights.end()) {
     account_->missing.push_back(str("'", key, "' ", shape_text(shape)));

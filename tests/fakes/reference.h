@@ -15,6 +15,8 @@ namespace emulsion::fakes {
 
 inline const char* const kReferenceModels[] = {"sd15_like", "sd21_base_like", "sd21_v_like"};
 
+inline const char* const kSdxlModels[] = {"sdxl_like", "sdxl_refiner_like"};
+
 inline std::filesystem::path reference_model(const std::string& name) {
   return std::filesystem::path("reference") / name;
 }

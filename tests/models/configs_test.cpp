@@ -63,6 +63,38 @@ TEST_CASE("a UNet's lists give each level its own") {
   CHECK(config.context_width() == 24);
 }
 
+TEST_CASE("a UNet's way up has the depths that the config reverses, or others") {
+  const std::string lists =
+      R"("block_out_channels": [64, 128, 128], "attention_head_dim": [2, 4, 4],
+         "transformer_layers_per_block": [1, 2, 10],
+         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+         "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"])";
+  const UnetConfig mirrored = read_unet_config(component("{" + lists + "}"));
+  CHECK(mirrored.down[0].transformer_layers == 0);
+  CHECK(mirrored.down[2].transformer_layers == 10);
+  CHECK(mirrored.middle.transformer_layers == 10);
+  CHECK(mirrored.up[0].transformer_layers == 10);
+  CHECK(mirrored.up[1].transformer_layers == 2);
+  CHECK(mirrored.up[2].transformer_layers == 0);
+  CHECK(mirrored.added_width == 0);
+  const UnetConfig other = read_unet_config(
+      component("{" + lists + R"(, "reverse_transformer_layers_per_block": [3, 4, 5]})"));
+  CHECK(other.up[0].transformer_layers == 3);
+  CHECK(other.up[1].transformer_layers == 4);
+  CHECK(other.up[2].transformer_layers == 0);
+  CHECK(other.middle.transformer_layers == 10);
+}
+
+TEST_CASE("a UNet of SDXL tells the widths of what is embedded beside the time") {
+  const UnetConfig config = read_unet_config(
+      component(R"({"addition_embed_type": "text_time", "addition_time_embed_dim": 256,
+                    "projection_class_embeddings_input_dim": 2816})"));
+  CHECK(config.size_width == 256);
+  CHECK(config.added_width == 2816);
+  CHECK(fault(read_unet_config, R"({"addition_embed_type": "text_time"})") ==
+        "m/part: config 'addition_time_embed_dim' is absent: expected 1 to 16777216");
+}
+
 TEST_CASE("the number of heads is 'num_attention_heads' where a config has that") {
   const UnetConfig config =
       read_unet_config(component(R"({"num_attention_heads": 5, "attention_head_dim": 64})"));
@@ -71,9 +103,9 @@ TEST_CASE("the number of heads is 'num_attention_heads' where a config has that"
 
 TEST_CASE("a UNet of another family is refused with what it is") {
   const auto said = [](const std::string& config) { return fault(read_unet_config, config); };
-  CHECK(said(R"({"addition_embed_type": "text_time"})") ==
-        "m/part: config 'addition_embed_type' is \"text_time\": expected none; this is a model of "
-        "the SDXL family, which is not supported yet");
+  CHECK(said(R"({"addition_embed_type": "image"})") ==
+        "m/part: config 'addition_embed_type' is \"image\": expected 'text_time'; SDXL's is the "
+        "only one supported");
   CHECK(said(R"({"in_channels": 9})") ==
         "m/part: config 'in_channels' is 9: expected 'out_channels' (4); inpainting models are not "
         "supported");
@@ -132,13 +164,18 @@ TEST_CASE("a text encoder's config has transformers' defaults") {
   CHECK(config.max_tokens == 77);
   CHECK((config.activation == Activation::QuickGelu));
   CHECK(config.norm_eps == 1e-5);
+  CHECK(config.projection == 0);
+  CHECK(config.end_token == 49407);
+  CHECK(read_clip_text_config(component(R"({"architectures": ["CLIPTextModelWithProjection"],
+                                            "projection_dim": 1280})"))
+            .projection == 1280);
 }
 
 TEST_CASE("a text encoder of another kind is refused") {
   const auto said = [](const std::string& config) { return fault(read_clip_text_config, config); };
   CHECK(said(R"({"model_type": "t5"})") ==
         "m/part: config 'model_type' is \"t5\": expected 'clip_text_model'; the text encoders of "
-        "SD 1 and 2 are CLIP's");
+        "Stable Diffusion are CLIP's");
   CHECK(said(R"({"hidden_act": "tanh"})") ==
         "m/part: config 'hidden_act' is \"tanh\": expected 'silu', 'gelu', 'gelu_new', "
         "'quick_gelu', 'relu' or 'mish'");

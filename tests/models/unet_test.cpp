@@ -33,8 +33,13 @@ double error_of(const LoadedUnet& loaded, const std::map<std::string, at::Tensor
     const auto sample = [&](const char* tensor) {
       return reference.at(name + tensor).narrow(0, i, 1).to(dtype);
     };
+    UnetCondition condition(sample(".hidden"));
+    if (loaded.unet.add_embedding) {
+      condition.pooled = sample(".pooled");
+      condition.time_ids = reference.at(name + ".time_ids").narrow(0, i, 1);
+    }
     const at::Tensor got =
-        loaded.unet(sample(".latent"), times[i].item<double>(), sample(".hidden"), kGoOn);
+        loaded.unet(sample(".latent"), times[i].item<double>(), condition, kGoOn);
     error = std::max(error, fakes::distance(got, want.narrow(0, i, 1)));
   }
   return error / want.abs().max().item<double>();
@@ -49,6 +54,30 @@ TEST_CASE("a UNet's prediction is diffusers' within 1e-4 of the largest value") 
     CHECK(error_of(loaded, reference, "unet") < 1e-4);
     CHECK(error_of(loaded, reference, "unet_odd") < 1e-4);  // 9 x 15: halves with a rest
   }
+}
+
+TEST_CASE("a UNet of SDXL is told pooled text and sizes, and predicts what diffusers' does") {
+  const c10::InferenceMode inference;
+  for (const std::string name : fakes::kSdxlModels) {
+    CAPTURE(name);
+    const LoadedUnet loaded(fakes::reference_model(name));
+    CHECK(error_of(loaded, fakes::reference_tensors(name), "unet") < 1e-4);
+  }
+}
+
+TEST_CASE("each sample of a batch has its own pooled text and sizes") {
+  const c10::InferenceMode inference;
+  const LoadedUnet loaded(fakes::reference_model("sdxl_like"));
+  const auto reference = fakes::reference_tensors("sdxl_like");
+  const auto rows = [&](const std::string& name, std::int64_t begin, std::int64_t count) {
+    return reference.at("unet." + name).narrow(0, begin, count);
+  };
+  const auto predicted = [&](std::int64_t begin, std::int64_t count) {
+    const UnetCondition condition(rows("hidden", begin, count), rows("pooled", begin, count),
+                                  rows("time_ids", begin, count));
+    return loaded.unet(rows("latent", begin, count), 500, condition, kGoOn);
+  };
+  CHECK(fakes::distance(predicted(0, 3).narrow(0, 1, 1), predicted(1, 1)) < 1e-5);
 }
 
 TEST_CASE("a UNet in bfloat16 is within 5% of float32's") {
@@ -96,7 +125,8 @@ TEST_CASE("a UNet asks between all of its units whether to go on, and stops at o
 }
 
 TEST_CASE("a UNet takes every tensor of its file") {
-  for (const std::string name : fakes::kReferenceModels) {
+  for (const std::string name :
+       {"sd15_like", "sd21_base_like", "sd21_v_like", "sdxl_like", "sdxl_refiner_like"}) {
     CAPTURE(name);
     const auto part = fakes::load_part(fakes::reference_model(name), "unet");
     const WeightView view(std::make_shared<const WeightSet>(part.header()));

@@ -59,6 +59,36 @@ TEST_CASE("the states have the dtype of the run") {
   CHECK(fakes::distance(hidden, texts.hidden.view({1, 231, 32})) < 0.1);
 }
 
+fakes::NodeCase encode_for_sdxl(const at::Tensor& ids) {
+  auto node = encode(ids, at::ones(ids.sizes()), ids.narrow(0, 0, 1));
+  node.model = fakes::reference_model("sdxl_like");
+  node.parts = {{"encoder", "text_encoder_2"}};
+  node.params = {{"states", std::string("penultimate")}};
+  return node;
+}
+
+TEST_CASE("SDXL's states are the penultimate ones, with the pooled state of the first chunk") {
+  const auto reference = fakes::reference_tensors("sdxl_like");
+  auto node = encode_for_sdxl(reference.at("text_2.ids").narrow(0, 1, 2).contiguous());
+  const Bundle made = std::get<Bundle>(fakes::run_node(node).at("condition"));
+  const at::Tensor hidden = reference.at("text_2.hidden").narrow(0, 1, 2);
+  CHECK(fakes::distance(made.at("hidden"), hidden.reshape({1, 154, 24})) < 1e-5);
+  CHECK(fakes::distance(made.at("pooled"), reference.at("text_2.pooled").narrow(0, 1, 1)) < 1e-5);
+  CHECK(to_text(fakes::forecast_node(node).outputs.at("condition")) == to_text(spec_of(made)));
+}
+
+TEST_CASE("earlier layers are taken on request, down to the first") {
+  const auto reference = fakes::reference_tensors("sdxl_like");
+  auto node = encode_for_sdxl(reference.at("text_2.ids"));
+  const at::Tensor penultimate = hidden_of(node);
+  node.params["clip_skip"] = std::int64_t{2};
+  CHECK(fakes::distance(hidden_of(node), penultimate) > 0.1);
+  node.params["clip_skip"] = std::int64_t{3};
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
+                       "'clip_skip' is 3: expected at most 2, as the encoder has 4 layers",
+                       GraphError);
+}
+
 TEST_CASE("an id beyond the vocabulary is refused") {
   const Texts texts;
   at::Tensor ids = texts.ids.clone();

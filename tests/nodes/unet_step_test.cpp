@@ -1,11 +1,13 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include "check.h"
 
 #include <cmath>
 
 #include "emulsion/errors.h"
+#include "emulsion/str.h"
 #include "fakes/reference.h"
 #include "fakes/run_node.h"
 
@@ -146,6 +148,75 @@ TEST_CASE("a latent or a condition of another model is refused before the run") 
   node.inputs["latent"] = step.latent.narrow(1, 0, 3).contiguous();
   CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
                        "input 'latent': expected [B, 4, h, w], got [1, 3, 8, 12]", GraphError);
+}
+
+// A step of SDXL on the first sample of the reference, with the second as the negative prompt.
+fakes::NodeCase sdxl_step(const StepCase& step, double guidance) {
+  auto node = step.node(guidance, step.hidden, step.other);
+  for (const auto& [port, row] : {std::pair("positive", 0), {"negative", 1}}) {
+    auto& condition = std::get<Bundle>(node.inputs.find(port)->second);
+    for (const char* name : {"pooled", "time_ids"})
+      condition[name] = step.reference.at(str("unet.", name)).narrow(0, row, 1).contiguous();
+  }
+  return node;
+}
+
+TEST_CASE("pooled text and sizes go with their prompt, however guidance is evaluated") {
+  const StepCase step{"sdxl_like"};
+  const at::Tensor with = denoised(sdxl_step(step, 1));
+  const at::Tensor noise = step.reference.at("unet.output").narrow(0, 0, 1);
+  CHECK(fakes::distance(with, step.latent - noise * kSigma) < 1e-4);
+  auto swapped = sdxl_step(step, 1);
+  swapped.inputs["positive"] = swapped.inputs["negative"];
+  const at::Tensor want = guided(denoised(swapped), with, 5);
+  auto node = sdxl_step(step, 5);
+  node.inputs["latent"] = at::cat({step.latent, step.latent});
+  for (const char* variant : {"batched", "sequential", "one_by_one"}) {
+    CAPTURE(variant);
+    node.variant = variant;
+    const at::Tensor got = denoised(node);
+    CHECK(fakes::distance(got, at::cat({want, want})) < 1e-3);
+  }
+}
+
+TEST_CASE("a UNet of SDXL is refused a condition without sizes, or with another number of them") {
+  const StepCase step{"sdxl_like"};
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(step.node(1, step.hidden, step.other)),
+                       "input 'positive': expected {hidden, pooled, time_ids}, got {hidden [1, 77, "
+                       "40] float32}; a UNet of SDXL needs a condition of 'sdxl_condition'",
+                       GraphError);
+  auto node = sdxl_step(step, 1);
+  std::get<Bundle>(node.inputs.find("positive")->second)["time_ids"] = at::zeros({1, 5});
+  CHECK_THROWS_WITH_AS(fakes::forecast_node(node),
+                       "input 'positive': a pooled state of 20 and 5 sizes of 6 make 50: expected "
+                       "56; base models take six sizes, refiners five with an aesthetic score",
+                       WeightError);
+}
+
+TEST_CASE("rescaled guidance has the spread of the prediction without guidance") {
+  const StepCase step{"sd15_like"};
+  const auto noise_of = [&](double guidance, double rescale) {
+    auto node = step.node(guidance, step.hidden, step.other);
+    node.params["guidance_rescale"] = rescale;
+    return (step.latent - denoised(node)) / kSigma;
+  };
+  const at::Tensor plain = noise_of(1, 0), guided = noise_of(9, 0);
+  const double spread = plain.std().item<double>(), wide = guided.std().item<double>();
+  REQUIRE(wide > 1.1 * spread);
+  CHECK(fakes::distance(noise_of(9, 1), guided * (spread / wide)) < 1e-4);
+  const at::Tensor half = guided * (0.5 * spread / wide + 0.5);
+  CHECK(fakes::distance(noise_of(9, 0.5), half) < 1e-4);
+}
+
+TEST_CASE("the index counts from the first step that the schedule names") {
+  const StepCase step{"sd15_like"};
+  auto node = step.node(1, step.hidden, step.other);
+  const at::Tensor want = denoised(node);
+  std::get<Bundle>(node.inputs.find("schedule")->second)["first"] = at::tensor({1.0}, c10::kDouble);
+  node.inputs["index"] = std::int64_t{0};
+  CHECK(denoised(node).equal(want));
+  node.inputs["index"] = std::int64_t{1};
+  CHECK_THROWS_WITH_AS(denoised(node), "input 'index': expected 0 to 0, got 1", GraphError);
 }
 
 TEST_CASE("a step ends at once when the host asks") {

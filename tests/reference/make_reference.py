@@ -1,4 +1,4 @@
-"""Remakes this folder: three tiny random models and what diffusers computes with them.
+"""Remakes this folder: tiny random models and what diffusers computes with them.
 
 The models' weights, and the tensors, depend on fixed seeds and on the versions in
 requirements.txt alone.  `--check` writes nothing: it loads the saved models and compares.
@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import cases
 import layouts
 import schedules
+import sdxl_cases
 import tensors
 import tokenizer_cases
 import torch
@@ -99,9 +100,11 @@ def main() -> int:
     recipes = [make() for make in RECIPES]
     if args.check:
         checks = [check_model(recipe, args.out) for recipe in recipes] + [check_tables(args.out)]
+        checks += [sdxl_cases.check(args.out / name) for name in sdxl_cases.NAMES]
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
+    sdxl_cases.make(args.out, args.vocab)
     write_tables(args.out, args.out)
     return 0
 
