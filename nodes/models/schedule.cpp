@@ -213,6 +213,20 @@ Schedule make_schedule(const ConfigJson& config, Sampler sampler, std::string_vi
   return result;
 }
 
+StepRange steps_between(const ConfigJson& config, const Schedule& schedule, double begin,
+                        double end) {
+  const auto whole = static_cast<double>(config.whole("num_train_timesteps", 1000));
+  const auto steps_before = [&](double share) {
+    const double cut = std::nearbyint(whole - share * whole);
+    return std::ranges::count_if(schedule.timesteps, [&](double t) { return t >= cut; });
+  };
+  const StepRange range{steps_before(begin), steps_before(end) - steps_before(begin)};
+  if (range.count < 1)
+    throw GraphError(str("no step of ", schedule.timesteps.size(), " is between ", begin, " and ",
+                         end, " of the schedule; take more steps, or a wider part"));
+  return range;
+}
+
 Bytes schedule_workspace(const ConfigJson& config) {
   constexpr Bytes kTables = 8;
   return kTables * 4 * config.whole("num_train_timesteps", 1000);

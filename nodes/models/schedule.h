@@ -43,6 +43,17 @@ struct Schedule {
 Schedule make_schedule(const ConfigJson& config, Sampler sampler, std::string_view schedule,
                        std::int64_t steps);
 
+// Some steps of a schedule, one after another.
+struct StepRange {
+  std::int64_t first = 0, count = 0;
+};
+
+// The steps of one part of the denoising, `begin` and `end` from 0 to 1, where models share it: cut
+// at the timesteps where diffusers cuts (denoising_start, denoising_end), so that every step is in
+// one part.  Throws GraphError when there is none.  [any thread]
+StepRange steps_between(const ConfigJson& config, const Schedule& schedule, double begin,
+                        double end);
+
 // Upper bound for the temporaries of make_schedule(), in bytes: the tables of the training steps
 // are float32 tensors, of which zero terminal SNR has the most at once, seven.  [any thread]
 Bytes schedule_workspace(const ConfigJson& config);

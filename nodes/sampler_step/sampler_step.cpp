@@ -15,6 +15,11 @@ std::vector<double> values_of(const Bundle& bundle, const std::string& name) {
   return {values, values + tensor.numel()};
 }
 
+std::int64_t first_of(const Bundle& schedule) {
+  const std::vector<double> first = values_of(schedule, "first");
+  return first.empty() ? 0 : static_cast<std::int64_t>(first.front());
+}
+
 models::Schedule schedule_of(const Bundle& bundle) {
   models::Schedule schedule{.sigmas = values_of(bundle, "sigmas"),
                             .timesteps = values_of(bundle, "timesteps"),
@@ -61,8 +66,9 @@ class SamplerStep final : public Node {
       }
       history.emplace("denoised", denoised);
     }
-    const models::StepPlace place = models::plan_step(schedule_of(context.bundle("schedule")),
-                                                      context.value<std::int64_t>("index"));
+    const Bundle& schedule = context.bundle("schedule");
+    const models::StepPlace place = models::plan_step(
+        schedule_of(schedule), first_of(schedule) + context.value<std::int64_t>("index"));
     context.output("latent", models::sampler_step(sampler, place, models::SolverOptions(config),
                                                   latent, denoised, previous));
     context.output("history", std::move(history));
@@ -79,7 +85,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
        .inputs = {{"latent", port::kLatent},
                   {"denoised", port::kLatent, "What the model makes of the latent."},
                   {"schedule", port::kSchedule},
-                  {"index", port::kInt, "Which step of the schedule, from 0."},
+                  {"index", port::kInt, "Which of the schedule's steps to take, from 0."},
                   {"history", port::kHistory, "That of the step before; absent on the first.",
                    true}},
        .outputs = {{"latent", port::kLatent}, {"history", port::kHistory}},

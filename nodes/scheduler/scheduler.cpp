@@ -18,18 +18,23 @@ class Scheduler final : public Node {
   explicit Scheduler(const Params& params)
       : sampler_(params.get<std::string>("sampler")),
         schedule_(params.get<std::string>("schedule")),
-        steps_(params.get<std::int64_t>("steps")) {}
+        steps_(params.get<std::int64_t>("steps")),
+        begin_(params.get<double>("begin")),
+        end_(params.get<double>("end")) {}
 
   Forecast forecast(const ForecastContext& context) const override {
     const models::ConfigJson config = models::scheduler_config(context.component("config"));
     const models::SamplerChoice choice = models::choose_sampler(config, sampler_);
-    models::make_schedule(config, choice.sampler, schedule_, steps_);
+    const models::Schedule schedule =
+        models::make_schedule(config, choice.sampler, schedule_, steps_);
     const auto doubles = [](std::int64_t count) { return TensorSpec{{count}, at::kDouble}; };
-    return {.outputs = {{"schedule", BundleSpec{{"sigmas", doubles(steps_ + 1)},
-                                                {"timesteps", doubles(steps_)},
-                                                {"targets", doubles(steps_)},
-                                                {"initial_scale", doubles(1)}}},
-                        {"iterations", steps_}},
+    BundleSpec outputs = {{"sigmas", doubles(steps_ + 1)},
+                          {"timesteps", doubles(steps_)},
+                          {"targets", doubles(steps_)},
+                          {"initial_scale", doubles(1)}};
+    const models::StepRange range = range_of(config, schedule);
+    if (range.first > 0) outputs["first"] = doubles(1);
+    return {.outputs = {{"schedule", std::move(outputs)}, {"iterations", range.count}},
             .workspace = models::schedule_workspace(config)};
   }
 
@@ -39,23 +44,32 @@ class Scheduler final : public Node {
     if (!choice.note.empty()) context.warn(choice.note);
     const models::Schedule schedule =
         models::make_schedule(config, choice.sampler, schedule_, steps_);
-    context.output("schedule", Bundle{{"sigmas", tensor_of(schedule.sigmas)},
-                                      {"timesteps", tensor_of(schedule.timesteps)},
-                                      {"targets", tensor_of(schedule.targets)},
-                                      {"initial_scale", tensor_of({schedule.initial_scale})}});
-    context.output("iterations", steps_);
+    const models::StepRange range = range_of(config, schedule);
+    Bundle outputs = {{"sigmas", tensor_of(schedule.sigmas)},
+                      {"timesteps", tensor_of(schedule.timesteps)},
+                      {"targets", tensor_of(schedule.targets)},
+                      {"initial_scale", tensor_of({schedule.initial_scale})}};
+    if (range.first > 0) outputs["first"] = tensor_of({static_cast<double>(range.first)});
+    context.output("schedule", std::move(outputs));
+    context.output("iterations", range.count);
   }
 
  private:
+  models::StepRange range_of(const models::ConfigJson& config,
+                             const models::Schedule& schedule) const {
+    return models::steps_between(config, schedule, begin_, end_);
+  }
+
   std::string sampler_, schedule_;
   std::int64_t steps_;
+  double begin_, end_;
 };
 
 void describe(std::vector<NodeDescriptor>& nodes) {
   nodes.push_back(
       {.id = "scheduler",
        .summary = "Chooses the noise levels that the denoising steps go through.",
-       .outputs = {{"schedule", port::kSchedule}, {"iterations", port::kInt, "The steps."}},
+       .outputs = {{"schedule", port::kSchedule}, {"iterations", port::kInt, "The steps to take."}},
        .params = {{.name = "sampler",
                    .fallback = std::string("auto"),
                    .help = "The sampler that will take the steps; `auto`: the model's own.",
@@ -67,10 +81,20 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .choices = {"auto", "karras", "leading", "linspace", "trailing"}},
                   {.name = "steps",
                    .fallback = std::int64_t{20},
-                   .help = "How many times the model is asked.",
+                   .help = "How many times the model is asked, over the whole schedule.",
                    .min = 1,
                    .display_min = 1,
-                   .display_max = 100}},
+                   .display_max = 100},
+                  {.name = "begin",
+                   .fallback = 0.0,
+                   .help = "The share of the schedule that another model has taken before.",
+                   .min = 0.0,
+                   .max = 1.0},
+                  {.name = "end",
+                   .fallback = 1.0,
+                   .help = "The share of the schedule at which another model goes on.",
+                   .min = 0.0,
+                   .max = 1.0}},
        .slots = {{"config", "The model's scheduler."}},
        .runs_on = Home::Host,
        .create = [](const Params& params) { return std::make_unique<Scheduler>(params); }});

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kIndex = "model_index.json";
+constexpr const char* kIndexPart = "model_index";
 constexpr const char* kWanted = "a folder in diffusers' layout";
 
 // Readable names in order, without the hidden ones; a folder's name ends with '/'.
@@ -119,6 +120,15 @@ void check_model_file(const std::string& source) {
                         "; give a model that has it, or fetch the folder again"));
 }
 
+// The pipeline's own settings.  A folder without them has their defaults.
+OpenComponent open_index(const fs::path& model) {
+  auto component = std::make_shared<Component>();
+  const fs::path file = model / kIndex;
+  component->place = file.string();
+  component->config = fs::exists(file) ? text_of(file) : "{}";
+  return {component, {}};
+}
+
 }  // namespace
 
 fs::path find_model(const std::string& source, const std::vector<fs::path>& model_folders) {
@@ -140,6 +150,7 @@ fs::path find_model(const std::string& source, const std::vector<fs::path>& mode
 }
 
 OpenComponent open_component(const fs::path& model, const std::string& part) {
+  if (part == kIndexPart) return open_index(model);
   std::error_code unreadable;
   if (fs::is_regular_file(model, unreadable)) return open_checkpoint_part(model, part);
   const fs::path folder = model / part;

@@ -1,55 +1,15 @@
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "check.h"
-#include "emulsion/session.h"
-#include "emulsion/str.h"
-#include "fakes/reference.h"
+#include "graphs/reference_case.h"
 
 // Whole pictures against diffusers' pipeline, case by case as tests/reference made them.
 
 using namespace emulsion;
 using nlohmann::json;
 namespace fs = std::filesystem;
+using fakes::kLatentTolerance, fakes::kPixelTolerance, fakes::ModelOf, fakes::read_json,
+    fakes::tensor;
 
 namespace {
-
-constexpr double kLatentTolerance = 1e-3, kPixelTolerance = 1.0 / 255;
-
-json read_json(const fs::path& file) {
-  std::ifstream stream(file);
-  return json::parse(stream);
-}
-
-// The reference model, or a copy of it by links whose scheduler has other settings.
-class ModelOf {
- public:
-  ModelOf(const std::string& name, const json& scheduler_options)
-      : folder_(fs::absolute(fakes::reference_model(name))) {
-    if (scheduler_options.empty()) return;
-    copy_ = fs::temp_directory_path() / str("emulsion_fidelity_", std::rand());
-    fs::create_directories(copy_ / "scheduler");
-    json config = read_json(folder_ / "scheduler" / "scheduler_config.json");
-    config.update(scheduler_options);
-    std::ofstream(copy_ / "scheduler" / "scheduler_config.json") << config;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder_))
-      if (entry.path().filename() != "scheduler")
-        fs::copy(entry.path(), copy_ / entry.path().filename(), fs::copy_options::recursive);
-    folder_ = copy_;
-  }
-  ~ModelOf() {
-    if (!copy_.empty()) fs::remove_all(copy_);
-  }
-  ModelOf(const ModelOf&) = delete;
-  ModelOf& operator=(const ModelOf&) = delete;
-
-  std::string path() const { return folder_.string(); }
-
- private:
-  fs::path folder_, copy_;
-};
 
 Request request_of(const json& made, const std::string& model) {
   const auto number = [&](const char* key) { return made[key].dump(); };
@@ -69,10 +29,6 @@ Request request_of(const json& made, const std::string& model) {
           .files = {},
           .devices = {},
           .dtype = "f32"};
-}
-
-const at::Tensor& tensor(const Outcome& outcome, const std::string& name) {
-  return std::get<at::Tensor>(outcome.outputs.at(name));
 }
 
 // diffusers' Euler takes the range of karras from the steps that it has picked, which for one step

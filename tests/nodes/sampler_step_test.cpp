@@ -34,6 +34,14 @@ float first(const RunContext::Values& outputs) {
 
 }  // namespace
 
+TEST_CASE("the index counts from the first step that the schedule names") {
+  auto node = step("euler", 1);
+  std::get<Bundle>(node.inputs.find("schedule")->second)["first"] = doubles({1});
+  CHECK(first(fakes::run_node(node)) == doctest::Approx(1));
+  node.inputs["index"] = std::int64_t{2};
+  CHECK_THROWS_AS(fakes::run_node(node), GraphError);
+}
+
 TEST_CASE("a step is taken between the sigmas of its index") {
   CHECK(first(fakes::run_node(step("euler", 1))) == doctest::Approx(4.5));
   CHECK(first(fakes::run_node(step("euler", 2))) == doctest::Approx(1));

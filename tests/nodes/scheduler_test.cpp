@@ -52,4 +52,32 @@ TEST_CASE("more steps than the model was trained with are refused before the run
                        GraphError);
 }
 
+TEST_CASE("two models share a schedule, each with its own steps of it") {
+  fakes::NodeCase node = schedule_of(10);
+  const auto outputs = [&](double begin, double end) {
+    node.params["begin"] = begin;
+    node.params["end"] = end;
+    return fakes::run_node(node);
+  };
+  const auto whole = outputs(0, 1), base = outputs(0, 0.73), refiner = outputs(0.73, 1);
+  const auto steps = [](const auto& made) { return std::get<std::int64_t>(made.at("iterations")); };
+  const auto first = [](const auto& made) {
+    const Bundle& schedule = std::get<Bundle>(made.at("schedule"));
+    return schedule.contains("first") ? values(schedule, "first")[0] : 0;
+  };
+  CHECK(steps(whole) == 10);
+  CHECK(first(whole) == 0);
+  CHECK(steps(base) == 7);  // timesteps 901 to 301: 270 and above
+  CHECK(first(base) == 0);
+  CHECK(steps(refiner) == 3);
+  CHECK(first(refiner) == 7);
+  CHECK(values(std::get<Bundle>(base.at("schedule")), "sigmas") ==
+        values(std::get<Bundle>(whole.at("schedule")), "sigmas"));
+  CHECK(to_text(fakes::forecast_node(node).outputs.at("iterations")) == "3");
+  CHECK_THROWS_WITH_AS(outputs(0.5, 0.5),
+                       "no step of 10 is between 0.5 and 0.5 of the schedule; take more steps, or "
+                       "a wider part",
+                       GraphError);
+}
+
 }  // namespace emulsion

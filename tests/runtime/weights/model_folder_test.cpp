@@ -34,7 +34,7 @@ TEST_CASE("a model is found by its path, and by its name among the shipped ones"
 TEST_CASE("a model that is not there is said with the shipped ones") {
   CHECK(fault_of("tiny", {kShipped}) ==
         "no such folder or file; give a folder in diffusers' layout, a .safetensors file, or a "
-        "shipped model: 'tiny-sd21'");
+        "shipped model: 'tiny-sd21', 'tiny-sdxl'");
   CHECK(fault_of("") ==
         "no such folder or file; give a folder in diffusers' layout or a .safetensors file");
 }
@@ -132,4 +132,14 @@ TEST_CASE("damaged weights are found when the component is opened") {
       open_component(scratch.folder(), "unet"),
       str(file, ": expected a safetensors file, got 0 bytes; fetch the file again").c_str(),
       WeightError);
+}
+
+TEST_CASE("a pipeline's own settings are a part, and a folder without them has the defaults") {
+  const Scratch scratch;
+  CHECK(open_component(scratch.folder(), "model_index").component->config == "{}");
+  scratch.write("model_index.json", R"({"force_zeros_for_empty_prompt": false})");
+  const OpenComponent open = open_component(scratch.folder(), "model_index");
+  CHECK(open.component->config == R"({"force_zeros_for_empty_prompt": false})");
+  CHECK(open.component->place == (scratch.folder() / "model_index.json").string());
+  CHECK(open.files.empty());
 }
