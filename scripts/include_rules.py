@@ -93,7 +93,7 @@ def check_ours(root: Path, path: Path, name: str, place: str) -> Iterator[str]:
     elif part != "own" and part not in parts:
         yield f'{place}: expected a header of {", ".join(sorted(parts))}, got "{name}" of {part}'
     here = path.as_posix()
-    is_math = here.startswith("nodes/models/") and path.name != "ops.h"
+    is_math = here.startswith("nodes/models/") and path.name not in ("ops.h", "tensor_ops.h")
     if name in NODE_SIDE and (is_math or here.startswith("runtime/hosts/")):
         yield f'{place}: expected nothing that only nodes use, got "{name}"'
 
