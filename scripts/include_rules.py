@@ -49,7 +49,6 @@ LAYERS = [
     ("runtime/session/", set(PARTS) - {"models"}),
     ("runtime/hosts/", {"api", "host_api"}),
     ("examples/", {"api", "host_api"}),
-    ("bench/", set(PARTS)),
     ("tests/", set(PARTS)),
 ]
 # What is for nodes only: neither the maths nor a host speaks of ports and runs.
@@ -93,7 +92,7 @@ def check_ours(root: Path, path: Path, name: str, place: str) -> Iterator[str]:
     elif part != "own" and part not in parts:
         yield f'{place}: expected a header of {", ".join(sorted(parts))}, got "{name}" of {part}'
     here = path.as_posix()
-    is_math = here.startswith("nodes/models/") and path.name not in ("ops.h", "tensor_ops.h")
+    is_math = here.startswith("nodes/models/") and path.name != "ops.h"
     if name in NODE_SIDE and (is_math or here.startswith("runtime/hosts/")):
         yield f'{place}: expected nothing that only nodes use, got "{name}"'
 

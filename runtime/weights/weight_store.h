@@ -31,8 +31,8 @@ std::filesystem::path find_model(const std::string& source,
 // Opens `<model>/<part>`: its config (config.json, scheduler_config.json or tokenizer_config.json),
 // its safetensors file, or shards with an index, plain or of a variant such as ".fp16" (plain
 // first), and its other files by name; or the same part of a single file, see
-// checkpoint_component.h.  The part "model_index" is `<model>/model_index.json`, or "{}" where there
-// is none.  Throws WeightError.  [any thread]
+// checkpoint_component.h.  The part "model_index" is `<model>/model_index.json`, or "{}" where
+// there is none.  Throws WeightError.  [any thread]
 OpenComponent open_component(const std::filesystem::path& model, const std::string& part);
 
 // What tells a component from every other, and from itself before its files were changed: paths,

@@ -68,7 +68,8 @@ def text_tensors(pipe: DiffusionPipeline, part: str) -> Tensors:
 
 def unet_tensors(pipe: DiffusionPipeline) -> Tensors:
     config = pipe.unet.config
-    sizes = (config.projection_class_embeddings_input_dim - sdxl_recipes.POOLED) // config.addition_time_embed_dim
+    of_sizes = config.projection_class_embeddings_input_dim - sdxl_recipes.POOLED
+    sizes = of_sizes // config.addition_time_embed_dim
     latent, time = gaussian((3, 4, 12, 8), seed=3), torch.tensor([981.0, 500.25, 1.5])
     hidden = gaussian((3, 77, config.cross_attention_dim), seed=4)
     pooled = gaussian((3, sdxl_recipes.POOLED), seed=5)

@@ -74,7 +74,8 @@ def tokenizers(folder: Path, vocab: Path) -> dict[str, CLIPTokenizer | None]:
 
 def build(folder: Path, vocab: Path) -> DiffusionPipeline:
     name = folder.name
-    parts: dict[str, Any] = {"text_encoder_2": CLIPTextModelWithProjection(text_config(SECOND_TEXT)),
+    second = CLIPTextModelWithProjection(text_config(SECOND_TEXT))
+    parts: dict[str, Any] = {"text_encoder_2": second,
                              "unet": unet(name), "vae": vae(), "text_encoder": None}
     options: dict[str, Any] = {"requires_aesthetics_score": True,
                                "force_zeros_for_empty_prompt": False}
