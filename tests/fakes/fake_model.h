@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "emulsion/str.h"
 #include "exec/recovery.h"
 #include "fakes/fake_pipeline.h"
 #include "weights/safetensors.h"
@@ -17,7 +18,7 @@ namespace emulsion::fakes {
 
 inline constexpr int kBlocks = 5;
 
-inline std::string block_name(int i) { return "b" + std::to_string(i); }
+inline std::string block_name(int i) { return str("b", i); }
 
 // The weights in blocks of 1 MiB, whose sum is what the whole UNet has as its 'w'.
 inline std::map<std::string, at::Tensor> unet_blocks() {

@@ -17,7 +17,7 @@ class PlanWalk {
   PlanWalk(const ExecutionPlan& plan, const Graph& graph, const Forecasts& forecasts)
       : plan_(plan), graph_(graph), forecasts_(forecasts) {
     walk(plan.steps);
-    for (const auto& [where, bytes] : weights_) fault("weights are left behind");
+    if (!weights_.empty()) fault("weights are left behind");
     for (const auto& [where, bytes] : values_)
       if (bytes > 0 && !is_output(where.first)) fault(str("left behind: ", name(where.first)));
     for (const GraphOutput& output : graph.outputs)

@@ -33,14 +33,14 @@ struct GraphDescription {
 
 // What to compute, and on what.
 struct Request {
-  std::string graph;                          // a path, or the name of a shipped graph
-  std::map<std::string, std::string> values;  // of inputs; for images and latents, files
-  std::map<std::string, std::string> files;   // of outputs: where to write them
+  std::string graph;                               // a path, or the name of a shipped graph
+  std::map<std::string, std::string> values = {};  // of inputs; for images and latents, files
+  std::map<std::string, std::string> files = {};   // of outputs: where to write them
   // Outputs to give besides the written ones; with neither: all.  What only others need is not run.
-  std::vector<std::string> outputs;
-  std::vector<std::string> devices;  // "cpu", "cuda:0=8GiB", "logical:a=2GiB"; empty: the cpu
-  std::string dtype = "auto";        // auto, f32, f16, bf16
-  std::string profile = "auto";      // auto, or another name of profiles()
+  std::vector<std::string> outputs = {};
+  std::vector<std::string> devices = {};  // "cpu", "cuda:0=8GiB", "logical:a=2GiB"; empty: the cpu
+  std::string dtype = "auto";             // auto, f32, f16, bf16
+  std::string profile = "auto";           // auto, or another name of profiles()
   // Weights and results stay in the session for the next run, within the budgets.
   bool keep = false;
 };

@@ -30,10 +30,9 @@ fakes::Pipeline heavy() {
   unet.phase = Phase::Denoise;
   const auto forecast = [](const ForecastContext& context) {
     for (int i = 0; i < 5; ++i) context.weights("unet").block().tensor(str("b", i), {kMiB / 4});
-    Forecast forecast{{{"denoised", fakes::mib(1)}},
-                      context.variant() == "fast" ? 2 * kMiB : Bytes{0}};
-    forecast.work.product = context.variant() == "fast" ? 1e10 : 2e10;
-    return forecast;
+    Forecast told{{{"denoised", fakes::mib(1)}}, context.variant() == "fast" ? 2 * kMiB : Bytes{0}};
+    told.work.product = context.variant() == "fast" ? 1e10 : 2e10;
+    return told;
   };
   return fakes::Pipeline({fakes::with(unet, forecast, [](RunContext&) {})});
 }

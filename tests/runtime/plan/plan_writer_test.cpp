@@ -14,12 +14,12 @@ namespace {
 NodeDescriptor working(NodeDescriptor node, Bytes workspace, double work) {
   const auto outputs = node.outputs;
   const auto forecast = [outputs, workspace, work](const ForecastContext& context) {
-    Forecast forecast;
+    Forecast told;
     for (const PortSpec& port : outputs)
-      forecast.outputs[port.name] = fakes::mib(port.name == "image" ? 2 : 1);
-    forecast.workspace = context.variant() == "lean" ? 0 : workspace;
-    forecast.work.product = context.variant() == "lean" ? 1.5 * work : work;
-    return forecast;
+      told.outputs[port.name] = fakes::mib(port.name == "image" ? 2 : 1);
+    told.workspace = context.variant() == "lean" ? 0 : workspace;
+    told.work.product = context.variant() == "lean" ? 1.5 * work : work;
+    return told;
   };
   return fakes::with(std::move(node), forecast, [](RunContext&) {});
 }
