@@ -248,7 +248,7 @@ class BadModels(CliTest):
 
     def test_a_config_of_another_family_says_so(self):
         model = self.model()
-        self.edit_config(model, "unet", addition_embed_type="text_time")
+        self.edit_config(model, "unet", addition_embed_type="text_image")
         self.refused_model("SDXL", model)
 
     def test_a_file_that_is_empty_cut_short_or_has_a_header_that_lies(self):
