@@ -18,7 +18,7 @@ at::Tensor split_heads(const at::Tensor& x, std::int64_t heads) {
 // On CPUs, LibTorch's fused kernel multiplies bfloat16 at the speed of float32; oneDNN's products
 // are several times as fast, which pays for writing out the scores of one tile.
 bool prefers_tiles(const at::Tensor& q, const at::Tensor& k, Mask mask) {
-  return q.is_cpu() && q.scalar_type() == at::kBFloat16 && mask == Mask::None &&
+  return q.is_cpu() && q.scalar_type() == at::kBFloat16 && !widens(q) && mask == Mask::None &&
          k.size(1) >= kFewestKeys;
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
 
+#include "emulsion/processor.h"
 #include "models/attention.h"
 
 namespace emulsion::models {
@@ -35,6 +36,11 @@ void attend_fused(Tally& tally, const AttentionStep& step) {
 
 }  // namespace
 
+Tally::Tally(c10::ScalarType dtype)
+    : dtype_(dtype),
+      widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
+      element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+
 Work repeated(const Work& work, double times) {
   return {.convolution = times * work.convolution,
           .product = times * work.product,
@@ -43,22 +49,24 @@ Work repeated(const Work& work, double times) {
 }
 
 void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element_);
+  const Bytes element = widens_ ? kFloat : element_;
+  packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element);
+  const std::int64_t at_once = std::min(rows, kWidenedRows);
+  if (widens_) widened_ = std::max(widened_, (at_once * (in + out) + in * out) * kFloat);
   work_.product += 2 * static_cast<double>(rows) * static_cast<double>(in * out);
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + packed_ * at::get_num_threads() + kSmall, .work = work_};
+  return {.workspace = peak_ + widened_ + packed_ * at::get_num_threads() + kSmall, .work = work_};
 }
 
 std::int64_t ConvStep::scratch() const {
-  const std::int64_t weights = in * out * kernel * kernel, input = in * from;
   // LibTorch unfolds the input of a convolution that is too small for its library.
-  const bool is_small = batch == 1 && input <= kSmallConvolution;
+  const bool is_small = batch == 1 && input() <= kSmallConvolution;
   const std::int64_t unfolded = is_small ? in * kernel * kernel * to : 0;
   // The weights in the library's order; besides, the weights with channels last, or the map
   // turned around and back and both of these in the library's order.
-  return unfolded + weights + (weights > input ? 2 * (input + out * to) : weights);
+  return unfolded + weights() + (weights() > input() ? 2 * (input() + result()) : weights());
 }
 
 ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel) {
@@ -68,7 +76,13 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(static_cast<double>(step.in * step.kernel * step.kernel) *
                  static_cast<double>(step.result()));
-  tally.pass(step.result() + step.scratch());
+  if (tally.widens()) {
+    const std::int64_t widened = step.input() + step.weights() + step.result();
+    tally.pass(0, (widened + step.scratch()) * kFloat);
+    tally.pass(step.result(), widened * kFloat);
+  } else {
+    tally.pass(step.result() + step.scratch());
+  }
   tally.hold(step.result());
 }
 
@@ -94,7 +108,7 @@ void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map
 
 void attend(Tally& tally, const AttentionStep& step) {
   tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
-  if (tally.dtype() == at::kBFloat16) attend_in_tiles(tally, step);
+  if (tally.dtype() == at::kBFloat16 && !tally.widens()) attend_in_tiles(tally, step);
   attend_fused(tally, step);
 }
 

@@ -9,10 +9,11 @@ namespace emulsion::models {
 // Follows a model through its code: what it holds, the most that it has held, and its work.
 class Tally {
  public:
-  explicit Tally(c10::ScalarType dtype)
-      : dtype_(dtype), element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+  explicit Tally(c10::ScalarType dtype);
 
   c10::ScalarType dtype() const { return dtype_; }
+  // Products are done in float32; see widens() in layers.h.
+  bool widens() const { return widens_; }
 
   void hold(std::int64_t elements) {
     held_ += elements * element_;
@@ -38,7 +39,10 @@ class Tally {
 
  private:
   c10::ScalarType dtype_;
-  Bytes element_, held_ = 0, peak_ = 0, packed_ = 0;
+  bool widens_;
+  Bytes element_, held_ = 0, peak_ = 0;
+  Bytes packed_ = 0;   // the most that any product packs
+  Bytes widened_ = 0;  // the largest product's arguments and result in float32
   Work work_;
 };
 
@@ -47,6 +51,8 @@ struct ConvStep {
   std::int64_t in, out, kernel, from, to, batch;
 
   std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
+  std::int64_t weights() const { return in * out * kernel * kernel; }
+  std::int64_t input() const { return in * from; }
   std::int64_t result() const { return out * to; }
 };
 

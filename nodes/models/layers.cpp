@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/mish.h>
 
+#include "emulsion/processor.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
 
@@ -30,9 +31,30 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
   return x.is_cpu() && weight.numel() > x.numel();
 }
 
+at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
+
+at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor wide_weight = widened(weight), wide_bias = widened(bias);
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += kWidenedRows) {
+    const std::int64_t count = std::min(kWidenedRows, rows.size(0) - begin);
+    y.narrow(0, begin, count)
+        .copy_(linear(widened(rows.narrow(0, begin, count)), wide_weight, wide_bias));
+  }
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return y.view(shape);
+}
+
 }  // namespace
 
+bool widens(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
+}
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
   if (!pointwise || !x.is_cpu() || !is_known) return at::linear(x, weight, bias);
@@ -43,6 +65,8 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const ConvShape& shape) {
+  if (widens(x))
+    return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }

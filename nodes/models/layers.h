@@ -24,6 +24,11 @@ using Checkpoint = std::function<void()>;
 
 // The operations of the models, one function each: the one place for a faster form.
 
+// True where products of x's numbers are done in float32, for want of kernels in its own type.
+// They take copies of arguments and result in float32 for a moment; linear() so many rows at once.
+bool widens(const at::Tensor& x);
+inline constexpr std::int64_t kWidenedRows = 1024;
+
 // x [..., in], weight [out, in] -> [..., out]
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 

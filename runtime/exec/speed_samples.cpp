@@ -20,6 +20,8 @@
 #include <optional>
 #include <string_view>
 
+#include "emulsion/processor.h"
+
 namespace emulsion {
 namespace {
 
@@ -39,6 +41,13 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
 
 using Operation = std::function<void()>;
 
+// Products that are done in float32, for want of kernels, take copies to and fro.
+bool widens(const at::Tensor& x) {
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
+}
+
+at::Tensor widened(const at::Tensor& x) { return widens(x) ? x.to(at::kFloat) : x; }
+
 class SampleMaker {
  public:
   SampleMaker(c10::Device device, c10::ScalarType dtype, std::int64_t shrink)
@@ -51,8 +60,10 @@ class SampleMaker {
       const at::Tensor x = map(batch, in, side), weight = ones({out, in, 3, 3}), bias = ones({out});
       const bool turns = x.is_cpu() && weight.numel() > x.numel();
       return [=] {
-        const at::Tensor y = at::conv2d(turns ? x.contiguous() : x, weight, bias, 1, 1);
-        if (turns) y.contiguous(at::MemoryFormat::ChannelsLast);
+        const at::Tensor map = widened(turns ? x.contiguous() : x);
+        at::Tensor y = at::conv2d(map, widened(weight), widened(bias), 1, 1);
+        if (turns) y = y.contiguous(at::MemoryFormat::ChannelsLast);
+        y.to(x.scalar_type());
       };
     };
     return {18 * product_of({batch, in, out, shrunk(side), shrunk(side)}), share, prepare};
@@ -66,7 +77,10 @@ class SampleMaker {
       if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf)
         return [=] { at::linear(x, weight, bias); };
       return [=] {
-        pointwise->call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+        pointwise
+            ->call(widened(x), widened(weight), widened(bias), "none",
+                   c10::List<std::optional<at::Scalar>>(), "")
+            .to(x.scalar_type());
       };
     };
     return {2 * product_of({shrunk(rows), in, out}), share, prepare};
@@ -77,8 +91,8 @@ class SampleMaker {
     const auto prepare = [=, *this]() -> Operation {
       const at::Tensor q = ones({1, heads, shrunk(queries), width}),
                        k = ones({1, heads, shrunk(keys), width}), v = ones(k.sizes());
-      if (q.is_cpu() && q.scalar_type() == at::kBFloat16 && keys >= kTileRows)
-        return [=] { attend_in_tiles(q, k, v); };
+      const bool tiles = q.is_cpu() && q.scalar_type() == at::kBFloat16 && !widens(q);
+      if (tiles && keys >= kTileRows) return [=] { attend_in_tiles(q, k, v); };
       return [=] { at::scaled_dot_product_attention(q, k, v).contiguous(); };
     };
     return {4 * product_of({heads, width, shrunk(queries), shrunk(keys)}), share, prepare};

@@ -14,6 +14,7 @@
 #endif
 
 #include "emulsion/errors.h"
+#include "emulsion/processor.h"
 #include "emulsion/str.h"
 
 namespace emulsion {
@@ -88,15 +89,6 @@ Bytes parse_capacity(std::string_view device, std::string_view size) {
   }
 }
 
-bool computes_in_bfloat16() {
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 }  // namespace
 
 Bytes free_host_memory() {
@@ -151,7 +143,8 @@ c10::ScalarType parse_dtype(std::string_view text, const DeviceBudget& device) {
   if (text == "bf16") return c10::ScalarType::BFloat16;
   if (text != "auto") throw GraphError(str("--dtype ", text, ": expected auto, f32, f16 or bf16"));
   if (!device.device.is_cpu() || device.simulated) return c10::ScalarType::Half;
-  return computes_in_bfloat16() ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
+  const bool is_fast = bfloat16_products() == Bfloat16::Supported;
+  return is_fast ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
 }
 
 }  // namespace emulsion

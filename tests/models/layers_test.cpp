@@ -38,6 +38,27 @@ TEST_CASE("a linear layer takes the weight of a 1x1 convolution") {
   CHECK(layer.weight.equal(kernel.view({6, 4})));
 }
 
+TEST_CASE("products of bfloat16 are those of float32, but for its rounding") {
+  const c10::InferenceMode inference;
+  const auto rounded = [](const at::Tensor& x) { return x.to(at::kBFloat16); };
+  const at::Tensor weight = rounded(at::randn({40, 24})), bias = rounded(at::randn({40}));
+  const at::Tensor x = rounded(at::randn({2, 5, 24}));
+  const at::Tensor y = linear(x, weight, bias);
+  CHECK((y.scalar_type() == at::kBFloat16));
+  const auto wide = [](const at::Tensor& t) { return t.to(at::kFloat); };
+  const at::Tensor exact = at::linear(wide(x), wide(weight), wide(bias));
+  CHECK(fakes::distance(wide(y), exact) < 0.005 * exact.abs().max().item<double>());
+
+  const ConvShape shape{.in = 6, .out = 8};
+  const at::Tensor kernel = rounded(at::randn({8, 6, 3, 3})), shift = rounded(at::randn({8}));
+  const at::Tensor map = in_map_layout(rounded(at::randn({2, 6, 20, 21})));
+  const at::Tensor result = conv2d(map, kernel, shift, shape);
+  CHECK((result.scalar_type() == at::kBFloat16));
+  CHECK(result.is_contiguous(at::MemoryFormat::ChannelsLast));
+  const at::Tensor wanted = at::conv2d(wide(map), wide(kernel), wide(shift), 1, 1);
+  CHECK(fakes::distance(wide(result), wanted) < 0.005 * wanted.abs().max().item<double>());
+}
+
 TEST_CASE("a convolution equals LibTorch's, whichever of map and weights is larger") {
   const c10::InferenceMode inference;
   const at::Tensor weight = at::randn({8, 4, 3, 3}), bias = at::randn({8});
