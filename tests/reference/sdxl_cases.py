@@ -36,7 +36,7 @@ CASES = {
         case("zeroed_negative_prompt", image=True),
         case("negative_prompt_of_a_space", "dpmpp_2m", negative_prompt=" ", seed=8),
         case("batch_of_two", "dpmpp_2m", "karras", negative_prompt="a small green circle",
-             batch=2, guidance=7.5),
+             batch=2, guidance=3.0),
         case("sizes_and_crop", width=96, height=48,
              sizes={"original_width": 300, "original_height": 200, "crop_top": 10,
                     "crop_left": 33, "target_width": 128, "target_height": 72}),
