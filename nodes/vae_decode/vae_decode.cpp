@@ -10,6 +10,11 @@ models::TiledPasses plan_of(const std::string& variant, const std::vector<std::i
   return models::tiled_passes(variant, {latent[0], latent[2], latent[3]});
 }
 
+// That of the run, or what stands in for it.
+c10::ScalarType dtype_of(const WeightView& vae) {
+  return vae.find("decoder.conv_in.weight")->dtype;
+}
+
 class VaeDecode final : public Node {
  public:
   Forecast forecast(const ForecastContext& context) const override {
@@ -26,7 +31,7 @@ class VaeDecode final : public Node {
                            at::kFloat};
     const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
     const models::Cost pass = models::vae_decode_cost(
-        config, {plan.batch, plan.grid.height, plan.grid.width}, context.dtype());
+        config, {plan.batch, plan.grid.height, plan.grid.width}, dtype_of(weights));
     Forecast forecast{.outputs = {{"image", image}},
                       .workspace = pass.workspace + 3 * latent.bytes(),
                       .work = models::repeated(pass.work, static_cast<double>(plan.passes)),
@@ -37,11 +42,12 @@ class VaeDecode final : public Node {
 
   void run(RunContext& context) const override {
     const models::VaeConfig config = models::read_vae_config(context.component("vae"));
-    const models::VaeDecoder decoder(context.weights("vae"), config);
+    const WeightView weights = context.weights("vae");
+    const models::VaeDecoder decoder(weights, config);
     const at::Tensor latent = context.tensor("latent")
                                   .div(config.scaling_factor)
                                   .add_(config.shift_factor)
-                                  .to(context.dtype());  // [B, C, h, w]
+                                  .to(dtype_of(weights));  // [B, C, h, w]
     const auto checkpoint = [&] { context.check_cancelled(); };
     const std::int64_t B = latent.size(0), side = config.upscale();
     at::Tensor image = at::empty({B, 3, side * latent.size(2), side * latent.size(3)},

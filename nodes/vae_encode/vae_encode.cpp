@@ -12,6 +12,11 @@ models::TiledPasses plan_of(const std::string& variant, const std::vector<std::i
   return models::tiled_passes(variant, {latent[0], latent[2], latent[3]});
 }
 
+// That of the run, or what stands in for it.
+c10::ScalarType dtype_of(const WeightView& vae) {
+  return vae.find("encoder.conv_in.weight")->dtype;
+}
+
 std::int64_t rounded(std::int64_t pixels, std::int64_t factor) {
   return std::max(factor, (pixels + factor / 2) / factor * factor);
 }
@@ -43,7 +48,7 @@ class VaeEncode final : public Node {
     const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
     const std::int64_t side = config.upscale();
     const models::MapBatch pixels{plan.batch, side * plan.grid.height, side * plan.grid.width};
-    const models::Cost pass = models::vae_encode_cost(config, pixels, context.dtype());
+    const models::Cost pass = models::vae_encode_cost(config, pixels, dtype_of(weights));
     // Besides: the pixels of a tile, and from -1 to 1 in the dtype of the run.
     const Bytes input = 3 * pixels.pixels() * 8;
     Forecast forecast{.outputs = {{"latent", latent}},
@@ -56,7 +61,8 @@ class VaeEncode final : public Node {
 
   void run(RunContext& context) const override {
     const models::VaeConfig config = models::read_vae_config(context.component("vae"));
-    const models::VaeEncoder encoder(context.weights("vae"), config);
+    const WeightView weights = context.weights("vae");
+    const models::VaeEncoder encoder(weights, config);
     const at::Tensor& image = context.tensor("image");  // [B, 3, H, W]
     const std::vector<std::int64_t> shape = latent_shape(image.sizes().vec(), config);
     const auto checkpoint = [&] { context.check_cancelled(); };
@@ -65,7 +71,7 @@ class VaeEncode final : public Node {
     at::Tensor both = at::empty({shape[0], seed_ ? 2 * c : c, shape[2], shape[3]}, at::kFloat)
                           .to(context.device());
     const auto encode = [&](const at::Tensor& tile, models::NormStatistics* statistics) {
-      const at::Tensor values = tile.mul(2).sub_(1).to(context.dtype());  // -1..1
+      const at::Tensor values = tile.mul(2).sub_(1).to(dtype_of(weights));  // -1..1
       const auto latent = encoder(values, checkpoint, statistics);
       return seed_ ? at::cat({latent.mean, latent.deviation}, 1) : latent.mean;
     };

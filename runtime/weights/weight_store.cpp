@@ -11,6 +11,7 @@
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "weights/safetensors.h"
+#include "weights/weight_dtype.h"
 #include "weights/weight_source.h"
 #include "weights/weight_stream.h"
 
@@ -95,13 +96,14 @@ std::string identity_of(const OpenComponent& component) {
 }
 
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype) {
-  WeightSet set = headers(component, dtype);
+  WeightSet set = headers(component, weight_dtype(*component.component, dtype));
   set.header_only = true;
   return std::make_shared<const WeightSet>(std::move(set));
 }
 
 bool is_mappable(const OpenComponent& component, c10::ScalarType dtype) {
-  const auto mappable = [&](const auto& named) { return is_mappable(named.second, dtype); };
+  const c10::ScalarType held = weight_dtype(*component.component, dtype);
+  const auto mappable = [&](const auto& named) { return is_mappable(named.second, held); };
   return std::ranges::all_of(component.files, [&](const auto& file) {
     return std::ranges::all_of(file->tensors(), mappable);
   });
@@ -117,7 +119,8 @@ WeightSelection all_of(const OpenComponent& component) {
 std::shared_ptr<const WeightSet> load(const OpenComponent& component,
                                       const WeightSelection& selection, const WeightPlace& place,
                                       c10::ScalarType dtype) {
-  return filled(headers(component, dtype), files_source(component, place, dtype), selection, place);
+  const c10::ScalarType held = weight_dtype(*component.component, dtype);
+  return filled(headers(component, held), files_source(component, place, held), selection, place);
 }
 
 std::shared_ptr<const WeightSet> load(std::shared_ptr<const WeightSet> source,

@@ -39,10 +39,12 @@ OpenComponent open_component(const std::filesystem::path& model, const std::stri
 // sizes, times and, where the system has them, inodes.  [any thread]
 std::string identity_of(const OpenComponent& component);
 
-// The tensors in the dtype of the run (floating ones; others keep theirs), without data.
+// The tensors without data, floating ones in the dtype of the run or what stands in for it (see
+// weight_dtype.h); others keep theirs.
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype);
 
-// True where tensors of these files need no copy in host memory: their floating ones have `dtype`.
+// True where tensors of these files need no copy in host memory: their floating ones have the type
+// that they are to be held in.
 bool is_mappable(const OpenComponent& component, c10::ScalarType dtype);
 
 // Host memory that passing weights on takes besides themselves, where they can't be mapped.

@@ -43,6 +43,17 @@ TEST_CASE("an image is float32 in every run") {
   CHECK(to_text(fakes::forecast_node(node).outputs.at("image")) == "[2, 3, 24, 40] float32");
 }
 
+TEST_CASE("a decoder that overflows float16 computes in bfloat16 in its stead") {
+  const auto reference = fakes::reference_tensors("sdxl_like");
+  auto node = decode("sdxl_like", reference.at("zeroed_negative_prompt.latent"));
+  const auto in = [&](c10::ScalarType dtype) {
+    node.dtype = dtype;
+    return image_of(node);
+  };
+  CHECK(in(c10::kHalf).equal(in(c10::kBFloat16)));
+  CHECK(fakes::distance(in(c10::kHalf), reference.at("zeroed_negative_prompt.image")) < 0.05);
+}
+
 TEST_CASE("pictures decoded one by one give what a batch gives") {
   const auto reference = fakes::reference_tensors("sd15_like");
   auto node = decode("sd15_like", reference.at("vae.latent"));
