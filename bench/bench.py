@@ -11,9 +11,10 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-BUNDLED = HERE.parent / "examples" / "models" / "tiny-sd21"
+BUNDLED = HERE.parent / "examples" / "models"
 PROMPT = "a large red star on a blue background"
 # What is measured, its unit, and the ratio that is to hold (none: for information).
 ROWS = [
@@ -28,17 +29,52 @@ ROWS = [
 GIB = 2**30
 
 
+class Model(NamedTuple):
+    """A model of full size, and how it is benched unless the command line says otherwise."""
+
+    graph: str
+    size: int  # of the square picture, in pixels
+    dtypes: list[str]
+    gigabytes: int  # on disk
+
+
+MODELS = {
+    "sd21": Model("sd21_txt2img", 512, ["f32", "bf16"], 8),
+    "sdxl": Model("sdxl_txt2img", 1024, ["bf16"], 14),
+}
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
+    add_model(parser)
     parser.add_argument("--dtype", choices=["f32", "bf16"], action="append", help="default: both")
     parser.add_argument("--steps", type=int, default=5, help="the median leaves out the first")
-    parser.add_argument("--size", type=int, default=512, help="of the square picture, in pixels")
+    parser.add_argument("--size", type=int, help="of the square picture, in pixels")
     parser.add_argument("--repeat", type=int, default=2, help="times that each is run")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--start-only",
+        action="store_true",
+        help="diffusers only until its first step begins, for machines on which that takes hours",
+    )
     options = parser.parse_args()
-    options.dtype = options.dtype or ["f32", "bf16"]
+    model = MODELS[options.model]
+    options.dtype = options.dtype or model.dtypes
+    options.size = options.size or model.size
     return options
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", choices=MODELS, default="sd21", help="sdxl is one mapped file, in bf16 alone"
+    )
+
+
+def weights(options: argparse.Namespace, dtype: str) -> Path:
+    """Of the model of the options: a folder, or a single file with the model's folders beside."""
+    folder = options.build / "bench" / options.model / dtype
+    return folder / "sdxl.safetensors" if options.model == "sdxl" else folder
 
 
 def run(command: list, log: Path) -> int:
@@ -63,13 +99,13 @@ def run(command: list, log: Path) -> int:
 def emulsion(options: argparse.Namespace, dtype: str, folder: Path) -> dict:
     report = folder / "emulsion.json"
     settings = {
-        "model": options.build / "bench" / "sd21" / dtype,
+        "model": weights(options, dtype),
         "prompt": PROMPT,
         "width": options.size,
         "height": options.size,
         "steps": options.steps,
     }
-    command = [options.build / "bin" / "emulsion", "run", "sd21_txt2img"]
+    command = [options.build / "bin" / "emulsion", "run", MODELS[options.model].graph]
     for name, value in settings.items():
         command += ["--set", f"{name}={value}"]
     command += ["--dtype", dtype, "--device", options.device, "--quiet"]
@@ -94,8 +130,8 @@ def emulsion(options: argparse.Namespace, dtype: str, folder: Path) -> dict:
 def diffusers(options: argparse.Namespace, dtype: str, layout: str, folder: Path) -> dict:
     out = folder / f"diffusers_{layout}.json"
     command = [sys.executable, HERE / "diffusers_run.py", "--dtype", dtype, "--layout", layout]
-    command += ["--model", options.build / "bench" / "sd21" / dtype, "--prompt", PROMPT]
-    command += ["--steps", options.steps, "--size", options.size]
+    command += ["--model", weights(options, dtype), "--prompt", PROMPT]
+    command += ["--steps", 0 if options.start_only else options.steps, "--size", options.size]
     command += ["--device", options.device, "--out", out]
     peak = run(command, out.with_suffix(".log"))
     return {**json.loads(out.read_text()), "peak_bytes": peak}
@@ -108,7 +144,7 @@ def median(runs: list[dict]) -> dict:
 
 def compare(options: argparse.Namespace, dtype: str) -> dict:
     """All runs of one type; of diffusers' two layouts the one with the faster step counts."""
-    folder = options.build / "bench" / dtype
+    folder = options.build / "bench" / "runs" / options.model / dtype
     folder.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[dict]] = {"emulsion": [], "contiguous": [], "channels_last": []}
     for turn in range(options.repeat):
@@ -117,8 +153,10 @@ def compare(options: argparse.Namespace, dtype: str) -> dict:
             runs["emulsion"].append(emulsion(options, dtype, folder))
             runs[layout].append(diffusers(options, dtype, layout, folder))
     medians = {name: median(of_one) for name, of_one in runs.items()}
-    best = min(("contiguous", "channels_last"), key=lambda name: medians[name]["step_seconds"])
-    ratios = {name: value / medians[best][name] for name, value in medians["emulsion"].items()}
+    fastest = "ready_seconds" if options.start_only else "step_seconds"
+    best = min(("contiguous", "channels_last"), key=lambda name: medians[name][fastest])
+    ours, theirs = medians["emulsion"], medians[best]
+    ratios = {name: ours[name] / theirs[name] for name in ours if name in theirs}
     return {"runs": runs, "medians": medians, "diffusers_layout": best, "ratios": ratios}
 
 
@@ -129,7 +167,7 @@ def table(dtype: str, result: dict) -> list[str]:
         f"  {'':26} {'emulsion':>10} {'diffusers':>10} {'ratio':>7}",
     ]
     for name, label, unit, limit in ROWS:
-        if name not in ours:
+        if name not in result["ratios"]:
             continue
         scale = GIB if unit == "GiB" else 1
         ratio = result["ratios"][name]
@@ -152,20 +190,32 @@ def machine() -> dict:
     }
 
 
-def make_model(build: Path) -> None:
-    model = build / "bench" / "sd21"
-    if not (model / "complete").exists():
-        print("Making the weights (8 GB, once) ...", file=sys.stderr)
-        model.parent.mkdir(parents=True, exist_ok=True)
-        run([sys.executable, HERE / "make_weights.py", BUNDLED, model], model.parent / "make.log")
+def make_model(options: argparse.Namespace) -> None:
+    name, model = options.model, MODELS[options.model]
+    target = options.build / "bench" / name
+    if not (target / "complete").exists():
+        print(f"Making the weights ({model.gigabytes} GB, once) ...", file=sys.stderr)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        make = [sys.executable, HERE / "make_weights.py", name, BUNDLED / f"tiny-{name}", target]
+        run([*make, *model.dtypes], target.parent / "make.log")
+    for dtype in model.dtypes:
+        file = weights(options, dtype)
+        if not file.exists():
+            convert = [options.build / "bin" / "emulsion", "models", "convert", file.parent, file]
+            run(convert, target.parent / "convert.log")
 
 
 def main() -> None:
     options = arguments()
-    make_model(options.build)
+    make_model(options)
     where = machine()
     print(f"{where['processor']}, {where['cores']} cores, {options.device}, {options.size} pixels")
-    results = {"machine": where, "size": options.size, "steps": options.steps}
+    results = {
+        "machine": where,
+        "model": options.model,
+        "size": options.size,
+        "steps": options.steps,
+    }
     results |= {"device": options.device, "dtypes": {}}
     for dtype in options.dtype:
         results["dtypes"][dtype] = compare(options, dtype)

@@ -7,11 +7,12 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import time
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -22,7 +23,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=DTYPES, required=True)
     parser.add_argument("--layout", choices=["contiguous", "channels_last"], required=True)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--steps", type=int, required=True, help="0: ends before the first one")
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -44,10 +45,16 @@ class Clock:
         return seconds
 
 
-def load(options: argparse.Namespace) -> StableDiffusionPipeline:
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        options.model, dtype=DTYPES[options.dtype], local_files_only=True
-    )
+def load(options: argparse.Namespace) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
+    dtype = DTYPES[options.dtype]
+    if options.model.is_file():  # its configs are beside it
+        pipeline = StableDiffusionXLPipeline.from_single_file(
+            options.model, config=options.model.parent, dtype=dtype, local_files_only=True
+        )
+    else:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            options.model, dtype=dtype, local_files_only=True
+        )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(options.device)
     if options.layout == "channels_last":
@@ -62,11 +69,16 @@ def main() -> None:
     pipeline = load(options)
     load_seconds = clock.lap()
 
+    start = float(os.environ["BENCH_START"])
     laps, first_begin, first_end = [], [], []
 
     def on_unet(*_):
         if not first_begin:
             first_begin.append(time.time())
+        if options.steps == 0:
+            ready = {"load_seconds": load_seconds, "ready_seconds": first_begin[0] - start}
+            options.out.write_text(json.dumps(ready, indent=2))
+            sys.exit()
 
     def on_step(_pipeline, _step, _timestep, tensors):
         laps.append(clock.lap())
@@ -79,7 +91,7 @@ def main() -> None:
         options.prompt,
         width=options.size,
         height=options.size,
-        num_inference_steps=options.steps,
+        num_inference_steps=max(1, options.steps),
         guidance_scale=7.5,
         generator=torch.Generator().manual_seed(0),
         output_type="latent",
@@ -95,8 +107,8 @@ def main() -> None:
         "step_seconds": statistics.median(laps[1:] or laps),
         "decode_seconds": decode_seconds,
         "load_seconds": load_seconds,
-        "ready_seconds": first_begin[0] - float(os.environ["BENCH_START"]),
-        "first_step_seconds": first_end[0] - float(os.environ["BENCH_START"]),
+        "ready_seconds": first_begin[0] - start,
+        "first_step_seconds": first_end[0] - start,
         "laps": laps,
     }
     if options.device != "cpu":

@@ -1,6 +1,6 @@
 """Runs a full-size random model within smaller and smaller budgets of main memory, down to the
 smallest that works: is every budget kept, is the predicted time right, is the picture the same?
-Prints a table in Markdown, and writes bench/memory.json in the build folder."""
+Prints a table in Markdown, and writes bench/memory/MODEL/results.json in the build folder."""
 
 import argparse
 import json
@@ -14,28 +14,35 @@ import bench
 GIB = bench.GIB
 MOST_TIME_OFF = 0.25  # of the predicted, in either direction
 MOST_DIFFERENCE = 1  # of 255: rounding
+BUDGETS = {"sd21": [6, 4, 3, 2, 1.5], "sdxl": [16, 12, 8, 6, 4, 3]}  # GiB
+SIZES = {"sd21": [512, 768], "sdxl": [1024]}  # pixels
 FINEST = 16 * 2**20  # bytes to which the smallest budget is found
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench memory", description=__doc__)
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--budgets", type=float, nargs="+", default=[6, 4, 3, 2, 1.5], help="GiB")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 768], help="pixels")
+    bench.add_model(parser)
+    parser.add_argument("--budgets", type=float, nargs="+", help="GiB")
+    parser.add_argument("--sizes", type=int, nargs="+", help="pixels")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="bf16")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.budgets = options.budgets or BUDGETS[options.model]
+    options.sizes = options.sizes or SIZES[options.model]
+    return options
 
 
 def command(options: argparse.Namespace, verb: str, size: int, budget: int) -> list[str]:
     settings = {
-        "model": options.build / "bench" / "sd21" / options.dtype,
+        "model": bench.weights(options, options.dtype),
         "prompt": bench.PROMPT,
         "width": size,
         "height": size,
         "steps": options.steps,
     }
-    words = [str(options.build / "bin" / "emulsion"), verb, "sd21_txt2img"]
+    words = [str(options.build / "bin" / "emulsion"), verb]
+    words.append(bench.MODELS[options.model].graph)
     for name, value in settings.items():
         words += ["--set", f"{name}={value}"]
     return [*words, "--dtype", options.dtype, "--device", f"cpu={budget}"]
@@ -162,8 +169,8 @@ def table(rows: list[dict]) -> list[str]:
 
 def main() -> None:
     options = arguments()
-    bench.make_model(options.build)
-    folder = options.build / "bench" / "memory"
+    bench.make_model(options)
+    folder = options.build / "bench" / "memory" / options.model
     folder.mkdir(parents=True, exist_ok=True)
     where = bench.machine()
     threads = os.environ.get("OMP_NUM_THREADS", where["cores"])
@@ -171,8 +178,14 @@ def main() -> None:
     rows = [row for size in options.sizes for row in series(options, size, folder)]
     lines = table(rows)
     print("\n".join(lines))
-    results = {"machine": where, "dtype": options.dtype, "steps": options.steps, "rows": rows}
-    (options.build / "bench" / "memory.json").write_text(json.dumps(results, indent=2) + "\n")
+    results = {
+        "machine": where,
+        "model": options.model,
+        "dtype": options.dtype,
+        "steps": options.steps,
+        "rows": rows,
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     faults = sum(bool(row["faults"]) for row in rows)
     if faults:
         sys.exit(f"bench memory: {faults} of {len(rows)} rows do not hold")

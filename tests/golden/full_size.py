@@ -1,53 +1,104 @@
-"""Makes a model of Stable Diffusion 2.1's full size without its numbers: configs, and safetensors
-files with the true headers, whose data is a hole in the file.  Enough to plan with."""
+"""Makes models of full size without their numbers: configs, and safetensors files with the true
+headers, whose data is a hole in the file.  Enough to plan with."""
 
 import json
+import math
 import shutil
 import struct
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
-WIDTHS, TIME, CONTEXT = [320, 640, 1280, 1280], 1280, 1024
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "models"
 VAE_WIDTHS = [128, 256, 512, 512]
-TEXT_WIDTH, TEXT_INNER, TEXT_LAYERS, WORDS, TOKENS = 1024, 4096, 23, 49408, 77
-
-UNET_CONFIG = {
-    "_class_name": "UNet2DConditionModel",
-    "in_channels": 4,
-    "out_channels": 4,
-    "block_out_channels": WIDTHS,
-    "layers_per_block": 2,
-    "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
-    "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
-    "cross_attention_dim": CONTEXT,
-    "attention_head_dim": [5, 10, 20, 20],
-    "use_linear_projection": True,
-    "norm_num_groups": 32,
-    "sample_size": 64,
-}
-VAE_CONFIG = {
-    "_class_name": "AutoencoderKL",
-    "in_channels": 3,
-    "out_channels": 3,
-    "latent_channels": 4,
-    "block_out_channels": VAE_WIDTHS,
-    "down_block_types": ["DownEncoderBlock2D"] * 4,
-    "up_block_types": ["UpDecoderBlock2D"] * 4,
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-    "scaling_factor": 0.18215,
-}
-TEXT_CONFIG = {
-    "architectures": ["CLIPTextModel"],
-    "vocab_size": WORDS,
-    "hidden_size": TEXT_WIDTH,
-    "intermediate_size": TEXT_INNER,
-    "num_hidden_layers": TEXT_LAYERS,
-    "num_attention_heads": 16,
-    "max_position_embeddings": TOKENS,
-    "hidden_act": "gelu",
-}
+WORDS, TOKENS = 49408, 77
 
 Shapes = dict[str, list[int]]
+
+
+class Unet(NamedTuple):
+    widths: list[int]  # by level
+    depths: list[int]  # transformer blocks of each attention, by level; 0: none
+    middle: int  # the same in the middle
+    context: int
+    pooled: int = 0  # width of what is embedded beside the time; 0: nothing
+
+    @property
+    def time(self) -> int:
+        return 4 * self.widths[0]
+
+    def config(self) -> dict:
+        last = len(self.widths) - 1
+        down = ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in self.depths]
+        config = {
+            "_class_name": "UNet2DConditionModel",
+            "in_channels": 4,
+            "out_channels": 4,
+            "block_out_channels": self.widths,
+            "layers_per_block": 2,
+            "down_block_types": down,
+            "up_block_types": [name.replace("Down", "Up") for name in reversed(down)],
+            "transformer_layers_per_block": [*(max(1, d) for d in self.depths[:last]), self.middle],
+            "cross_attention_dim": self.context,
+            "attention_head_dim": [width // 64 for width in self.widths],
+            "use_linear_projection": True,
+            "norm_num_groups": 32,
+            "sample_size": 128 if self.pooled else 64,
+        }
+        if self.pooled:
+            config["addition_embed_type"] = "text_time"
+            config["addition_time_embed_dim"] = 256
+            config["projection_class_embeddings_input_dim"] = self.pooled
+        return config
+
+
+class Text(NamedTuple):
+    width: int
+    layers: int
+    activation: str
+    projected: bool = False
+
+    def config(self) -> dict:
+        return {
+            "architectures": ["CLIPTextModel" + "WithProjection" * self.projected],
+            "vocab_size": WORDS,
+            "hidden_size": self.width,
+            "intermediate_size": 4 * self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.width // 64,
+            "max_position_embeddings": TOKENS,
+            "hidden_act": self.activation,
+            "projection_dim": self.width,
+        }
+
+
+class Model(NamedTuple):
+    unet: Unet
+    texts: dict[str, Text]
+    latent_scale: float
+    upcasts: bool = False  # the VAE is not to run in float16
+
+
+OPEN_CLIP_G = Text(1280, 32, "gelu", projected=True)
+MODELS = {
+    "sd21": Model(
+        Unet([320, 640, 1280, 1280], [1, 1, 1, 0], middle=1, context=1024),
+        {"text_encoder": Text(1024, 23, "gelu")},
+        latent_scale=0.18215,
+    ),
+    "sdxl": Model(
+        Unet([320, 640, 1280], [0, 2, 10], middle=10, context=2048, pooled=2816),
+        {"text_encoder": Text(768, 12, "quick_gelu"), "text_encoder_2": OPEN_CLIP_G},
+        latent_scale=0.13025,
+        upcasts=True,
+    ),
+    "sdxl_refiner": Model(
+        Unet([384, 768, 1536, 1536], [0, 4, 4, 0], middle=4, context=1280, pooled=2560),
+        {"text_encoder_2": OPEN_CLIP_G},
+        latent_scale=0.13025,
+        upcasts=True,
+    ),
+}
 
 
 def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
@@ -73,49 +124,56 @@ def resnet(name: str, inputs: int, outputs: int, time: int = 0) -> Shapes:
     return shapes
 
 
-def transformer(name: str, width: int) -> Shapes:
+def transformer(name: str, width: int, context_width: int, depth: int) -> Shapes:
+    if depth == 0:
+        return {}
     shapes = norm(f"{name}.norm", width)
     shapes |= linear(f"{name}.proj_in", width, width) | linear(f"{name}.proj_out", width, width)
-    block = f"{name}.transformer_blocks.0"
-    for i, context in ((1, width), (2, CONTEXT)):
-        shapes |= linear(f"{block}.attn{i}.to_q", width, width, False)
-        shapes |= linear(f"{block}.attn{i}.to_k", context, width, False)
-        shapes |= linear(f"{block}.attn{i}.to_v", context, width, False)
-        shapes |= linear(f"{block}.attn{i}.to_out.0", width, width)
-    for i in (1, 2, 3):
-        shapes |= norm(f"{block}.norm{i}", width)
-    shapes |= linear(f"{block}.ff.net.0.proj", width, 8 * width)
-    return shapes | linear(f"{block}.ff.net.2", 4 * width, width)
+    for block in (f"{name}.transformer_blocks.{i}" for i in range(depth)):
+        for i, context in ((1, width), (2, context_width)):
+            shapes |= linear(f"{block}.attn{i}.to_q", width, width, False)
+            shapes |= linear(f"{block}.attn{i}.to_k", context, width, False)
+            shapes |= linear(f"{block}.attn{i}.to_v", context, width, False)
+            shapes |= linear(f"{block}.attn{i}.to_out.0", width, width)
+        for i in (1, 2, 3):
+            shapes |= norm(f"{block}.norm{i}", width)
+        shapes |= linear(f"{block}.ff.net.0.proj", width, 8 * width)
+        shapes |= linear(f"{block}.ff.net.2", 4 * width, width)
+    return shapes
 
 
-def unet() -> Shapes:
-    shapes = conv("conv_in", 4, WIDTHS[0]) | conv("conv_out", WIDTHS[0], 4)
-    shapes |= norm("conv_norm_out", WIDTHS[0])
-    shapes |= linear("time_embedding.linear_1", WIDTHS[0], TIME)
-    shapes |= linear("time_embedding.linear_2", TIME, TIME)
-    skips, width = [WIDTHS[0]], WIDTHS[0]
-    for level, out in enumerate(WIDTHS):
+def embedding(name: str, inputs: int, width: int) -> Shapes:
+    return linear(f"{name}.linear_1", inputs, width) | linear(f"{name}.linear_2", width, width)
+
+
+def unet(net: Unet) -> Shapes:
+    first, last = net.widths[0], len(net.widths) - 1
+    shapes = conv("conv_in", 4, first) | conv("conv_out", first, 4) | norm("conv_norm_out", first)
+    shapes |= embedding("time_embedding", first, net.time)
+    if net.pooled:
+        shapes |= embedding("add_embedding", net.pooled, net.time)
+    skips, width = [first], first
+    for level, (out, depth) in enumerate(zip(net.widths, net.depths, strict=True)):
+        name = f"down_blocks.{level}"
         for layer in range(2):
-            shapes |= resnet(f"down_blocks.{level}.resnets.{layer}", width, out, TIME)
-            if level < 3:
-                shapes |= transformer(f"down_blocks.{level}.attentions.{layer}", out)
+            shapes |= resnet(f"{name}.resnets.{layer}", width, out, net.time)
+            shapes |= transformer(f"{name}.attentions.{layer}", out, net.context, depth)
             width = out
             skips.append(out)
-        if level < 3:
-            shapes |= conv(f"down_blocks.{level}.downsamplers.0.conv", out, out)
+        if level < last:
+            shapes |= conv(f"{name}.downsamplers.0.conv", out, out)
             skips.append(out)
     for layer in range(2):
-        shapes |= resnet(f"mid_block.resnets.{layer}", width, width, TIME)
-    shapes |= transformer("mid_block.attentions.0", width)
-    for level, out in enumerate(reversed(WIDTHS)):
+        shapes |= resnet(f"mid_block.resnets.{layer}", width, width, net.time)
+    shapes |= transformer("mid_block.attentions.0", width, net.context, net.middle)
+    for level, (out, depth) in enumerate(zip(net.widths[::-1], net.depths[::-1], strict=True)):
+        name = f"up_blocks.{level}"
         for layer in range(3):
-            name = f"up_blocks.{level}.resnets.{layer}"
-            shapes |= resnet(name, width + skips.pop(), out, TIME)
-            if level > 0:
-                shapes |= transformer(f"up_blocks.{level}.attentions.{layer}", out)
+            shapes |= resnet(f"{name}.resnets.{layer}", width + skips.pop(), out, net.time)
+            shapes |= transformer(f"{name}.attentions.{layer}", out, net.context, depth)
             width = out
-        if level < 3:
-            shapes |= conv(f"up_blocks.{level}.upsamplers.0.conv", out, out)
+        if level < last:
+            shapes |= conv(f"{name}.upsamplers.0.conv", out, out)
     return shapes
 
 
@@ -150,17 +208,35 @@ def vae() -> Shapes:
     return shapes | conv("quant_conv", 8, 8, 1) | conv("post_quant_conv", 4, 4, 1)
 
 
-def text_encoder() -> Shapes:
-    shapes = {"embeddings.token_embedding.weight": [WORDS, TEXT_WIDTH]}
-    shapes |= {"embeddings.position_embedding.weight": [TOKENS, TEXT_WIDTH]}
-    for layer in range(TEXT_LAYERS):
-        name = f"encoder.layers.{layer}"
+def vae_config(model: Model) -> dict:
+    return {
+        "_class_name": "AutoencoderKL",
+        "in_channels": 3,
+        "out_channels": 3,
+        "latent_channels": 4,
+        "block_out_channels": VAE_WIDTHS,
+        "down_block_types": ["DownEncoderBlock2D"] * 4,
+        "up_block_types": ["UpDecoderBlock2D"] * 4,
+        "layers_per_block": 2,
+        "norm_num_groups": 32,
+        "scaling_factor": model.latent_scale,
+        "force_upcast": model.upcasts,
+    }
+
+
+def text_encoder(net: Text) -> Shapes:
+    width = net.width
+    shapes = {"text_model.embeddings.token_embedding.weight": [WORDS, width]}
+    shapes |= {"text_model.embeddings.position_embedding.weight": [TOKENS, width]}
+    for name in (f"text_model.encoder.layers.{i}" for i in range(net.layers)):
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= linear(f"{name}.self_attn.{part}", TEXT_WIDTH, TEXT_WIDTH)
-        shapes |= norm(f"{name}.layer_norm1", TEXT_WIDTH) | norm(f"{name}.layer_norm2", TEXT_WIDTH)
-        shapes |= linear(f"{name}.mlp.fc1", TEXT_WIDTH, TEXT_INNER)
-        shapes |= linear(f"{name}.mlp.fc2", TEXT_INNER, TEXT_WIDTH)
-    return shapes | norm("final_layer_norm", TEXT_WIDTH)
+            shapes |= linear(f"{name}.self_attn.{part}", width, width)
+        shapes |= norm(f"{name}.layer_norm1", width) | norm(f"{name}.layer_norm2", width)
+        shapes |= linear(f"{name}.mlp.fc1", width, 4 * width)
+        shapes |= linear(f"{name}.mlp.fc2", 4 * width, width)
+    if net.projected:
+        shapes |= linear("text_projection", width, width, False)
+    return shapes | norm("text_model.final_layer_norm", width)
 
 
 def write_part(folder: Path, file: str, config: dict, shapes: Shapes) -> None:
@@ -169,11 +245,7 @@ def write_part(folder: Path, file: str, config: dict, shapes: Shapes) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     header, end = {}, 0
     for name, shape in sorted(shapes.items()):
-        begin = end
-        size = 2
-        for extent in shape:
-            size *= extent
-        end += size
+        begin, end = end, end + 2 * math.prod(shape)
         header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -182,11 +254,19 @@ def write_part(folder: Path, file: str, config: dict, shapes: Shapes) -> None:
         stream.truncate(8 + len(text) + end)
 
 
-def make(target: Path, tiny: Path) -> None:
-    """Tokenizer and scheduler are the tiny model's."""
-    write_part(target / "unet", "diffusion_pytorch_model.safetensors", UNET_CONFIG, unet())
-    write_part(target / "vae", "diffusion_pytorch_model.safetensors", VAE_CONFIG, vae())
-    write_part(target / "text_encoder", "model.safetensors", TEXT_CONFIG, text_encoder())
-    for part in ("tokenizer", "scheduler"):
-        shutil.copytree(tiny / part, target / part)
+def make(name: str, target: Path) -> None:
+    """One of MODELS; tokenizers and scheduler are the bundled tiny model's."""
+    model, tiny = MODELS[name], EXAMPLES / f"tiny-{name.split('_')[0]}"
+    weights = "diffusion_pytorch_model.safetensors"
+    write_part(target / "unet", weights, model.unet.config(), unet(model.unet))
+    write_part(target / "vae", weights, vae_config(model), vae())
+    for part, net in model.texts.items():
+        write_part(target / part, "model.safetensors", net.config(), text_encoder(net))
+        tokenizer = part.replace("text_encoder", "tokenizer")
+        shutil.copytree(tiny / tokenizer, target / tokenizer)
+    shutil.copytree(tiny / "scheduler", target / "scheduler")
     shutil.copy(tiny / "model_index.json", target)
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], Path(sys.argv[2]))
