@@ -15,6 +15,8 @@ struct Cost {
   // dtype; inputs and weights are not counted.
   Bytes workspace = 0;
   Work work;
+  // That a CPU takes besides, where products are done in float32; see widens() in layers.h.
+  Bytes cpu_workspace = 0;
 };
 
 // The same work done so many times.

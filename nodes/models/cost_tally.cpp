@@ -57,7 +57,9 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + widened_ + packed_ * at::get_num_threads() + kSmall, .work = work_};
+  return {.workspace = peak_ + packed_ * at::get_num_threads() + kSmall,
+          .work = work_,
+          .cpu_workspace = std::max<Bytes>(0, cpu_peak_ - peak_) + widened_};
 }
 
 std::int64_t ConvStep::scratch() const {
@@ -76,12 +78,11 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(static_cast<double>(step.in * step.kernel * step.kernel) *
                  static_cast<double>(step.result()));
+  tally.pass(step.result() + step.scratch());
   if (tally.widens()) {
     const std::int64_t widened = step.input() + step.weights() + step.result();
-    tally.pass(0, (widened + step.scratch()) * kFloat);
-    tally.pass(step.result(), widened * kFloat);
-  } else {
-    tally.pass(step.result() + step.scratch());
+    tally.pass_on_cpu(0, (widened + step.scratch()) * kFloat);
+    tally.pass_on_cpu(step.result(), widened * kFloat);
   }
   tally.hold(step.result());
 }

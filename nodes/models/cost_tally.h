@@ -12,7 +12,7 @@ class Tally {
   explicit Tally(c10::ScalarType dtype);
 
   c10::ScalarType dtype() const { return dtype_; }
-  // Products are done in float32; see widens() in layers.h.
+  // A CPU does products in float32; see widens() in layers.h.
   bool widens() const { return widens_; }
 
   void hold(std::int64_t elements) {
@@ -23,6 +23,10 @@ class Tally {
   // Holds `elements`, and `more` bytes, for a moment.
   void pass(std::int64_t elements, Bytes more = 0) {
     peak_ = std::max(peak_, held_ + elements * element_ + more);
+  }
+  // The same on a CPU alone.
+  void pass_on_cpu(std::int64_t elements, Bytes more) {
+    cpu_peak_ = std::max(cpu_peak_, held_ + elements * element_ + more);
   }
 
   // Each layer's part in the work; times() counts reads and writes of so many elements.
@@ -40,7 +44,7 @@ class Tally {
  private:
   c10::ScalarType dtype_;
   bool widens_;
-  Bytes element_, held_ = 0, peak_ = 0;
+  Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
   Bytes packed_ = 0;   // the most that any product packs
   Bytes widened_ = 0;  // the largest product's arguments and result in float32
   Work work_;

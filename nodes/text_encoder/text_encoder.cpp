@@ -64,7 +64,8 @@ class TextEncoder final : public Node {
     const Bytes last = config.projection > 0 ? states : 0;
     return {.outputs = {{"condition", std::move(condition)}},
             .workspace = std::max(3 * states, cost.workspace - hidden.bytes()) + last,
-            .work = cost.work};
+            .work = cost.work,
+            .cpu_workspace = cost.cpu_workspace};
   }
 
   void run(RunContext& context) const override {

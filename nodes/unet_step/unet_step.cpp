@@ -90,7 +90,8 @@ class UnetStep final : public Node {
         .outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
         .workspace = latents + context_bytes(context, config, tokens) + cost.workspace,
         .work = models::repeated(cost.work, plan.count),
-        .passes = plan.count};
+        .passes = plan.count,
+        .cpu_workspace = cost.cpu_workspace};
     forecast.work.traffic += static_cast<double>(3 * latents);  // scaled, guided, denoised
     return forecast;
   }

@@ -35,7 +35,8 @@ class VaeDecode final : public Node {
     Forecast forecast{.outputs = {{"image", image}},
                       .workspace = pass.workspace + 3 * latent.bytes(),
                       .work = models::repeated(pass.work, static_cast<double>(plan.passes)),
-                      .passes = static_cast<double>(plan.passes)};
+                      .passes = static_cast<double>(plan.passes),
+                      .cpu_workspace = pass.cpu_workspace};
     forecast.work.traffic += static_cast<double>(8 * image.bytes());  // copied, scaled, cut off
     return forecast;
   }

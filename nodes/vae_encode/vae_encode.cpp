@@ -54,7 +54,8 @@ class VaeEncode final : public Node {
     Forecast forecast{.outputs = {{"latent", latent}},
                       .workspace = pass.workspace + input + 4 * latent.bytes(),
                       .work = models::repeated(pass.work, static_cast<double>(plan.passes)),
-                      .passes = static_cast<double>(plan.passes)};
+                      .passes = static_cast<double>(plan.passes),
+                      .cpu_workspace = pass.cpu_workspace};
     forecast.work.traffic += static_cast<double>(6 * image.bytes());  // scaled and converted
     return forecast;
   }

@@ -142,7 +142,7 @@ c10::ScalarType parse_dtype(std::string_view text, const DeviceBudget& device) {
   if (text == "f16") return c10::ScalarType::Half;
   if (text == "bf16") return c10::ScalarType::BFloat16;
   if (text != "auto") throw GraphError(str("--dtype ", text, ": expected auto, f32, f16 or bf16"));
-  if (!device.device.is_cpu() || device.simulated) return c10::ScalarType::Half;
+  if (!device.computes_on_cpu()) return c10::ScalarType::Half;
   const bool is_fast = bfloat16_products() == Bfloat16::Supported;
   return is_fast ? c10::ScalarType::BFloat16 : c10::ScalarType::Float;
 }

@@ -18,6 +18,8 @@ struct DeviceBudget {
   c10::Device device{c10::DeviceType::CPU};
   Bytes capacity = 0;
   bool simulated = false;  // can be planned for, but not run on
+
+  bool computes_on_cpu() const { return device.is_cpu() && !simulated; }
 };
 
 // Position in the devices of one plan.

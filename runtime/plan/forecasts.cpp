@@ -125,10 +125,11 @@ class Forecaster {
       const Forecast forecast = forecast_of(id, variant);
       if (i == 0)
         for (const auto& [port, value] : node.outputs) know(value, output_of(node, forecast, port));
-      if (again)
-        variants[i].workspace = std::max(variants[i].workspace, forecast.workspace);
-      else
-        variants.push_back({variant, forecast.workspace, forecast.work, forecast.passes});
+      if (!again)
+        variants.push_back(
+            {variant, forecast.workspace, forecast.work, forecast.passes, forecast.cpu_workspace});
+      variants[i].workspace = std::max(variants[i].workspace, forecast.workspace);
+      variants[i].cpu_workspace = std::max(variants[i].cpu_workspace, forecast.cpu_workspace);
     }
   }
 

@@ -8,6 +8,7 @@
 
 #include "emulsion/node.h"
 #include "graph/graph.h"
+#include "plan/device.h"
 
 namespace emulsion {
 
@@ -15,7 +16,12 @@ struct VariantForecast {
   std::string variant;
   Bytes workspace = 0;
   Work work = {};
-  double passes = 1;  // through the blocks of its weights
+  double passes = 1;        // through the blocks of its weights
+  Bytes cpu_workspace = 0;  // that a CPU takes besides
+
+  Bytes workspace_on(const DeviceBudget& device) const {
+    return workspace + (device.computes_on_cpu() ? cpu_workspace : 0);
+  }
 };
 
 // The weights of a component that the nodes of a graph ask for, in the dtype of the run.

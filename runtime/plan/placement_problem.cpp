@@ -128,10 +128,11 @@ class ProblemMaker {
     Bytes leanest = -1;
     for (std::size_t v = 0; v < variants.size(); ++v) {
       if (guided && variants[v].variant != profile_.guidance) continue;
-      if (leanest >= 0 && variants[v].workspace >= leanest) continue;
-      leanest = variants[v].workspace;
+      const Bytes workspace = variants[v].workspace_on(request_.devices[device]);
+      if (leanest >= 0 && workspace >= leanest) continue;
+      leanest = workspace;
       run.options.push_back(
-          {device, v, variants[v].workspace,
+          {device, v, workspace,
            seconds_of(variants[v].work, request_.speeds[device], forecasts_.dtype),
            variants[v].passes});
     }

@@ -101,7 +101,7 @@ inline Bytes peak_of_run(const NodeCase& node) {
 
 // What a forecast says of the same.
 inline Bytes forecast_peak(const Forecast& forecast) {
-  Bytes bytes = forecast.workspace;
+  Bytes bytes = forecast.workspace + forecast.cpu_workspace;
   for (const auto& [name, spec] : forecast.outputs) bytes += bytes_of(spec);
   return bytes;
 }

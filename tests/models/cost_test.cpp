@@ -68,7 +68,7 @@ Bytes measured(const Compute& compute) {
 
 // The bound holds, and is not more than twice too large where maps outweigh what is fixed.
 void check_bound(const Cost& cost, Bytes peak, bool is_large) {
-  const Bytes bound = cost.workspace;
+  const Bytes bound = cost.workspace + cost.cpu_workspace;
   CAPTURE(format_bytes(bound));
   CAPTURE(format_bytes(peak));
   CHECK(peak <= bound);

@@ -90,3 +90,10 @@ TEST_CASE("a forecast keeps the blocks, the work and the passes that a node tell
   CHECK(decode.work.product == 1e6);
   CHECK(decode.passes == 2);
 }
+
+TEST_CASE("what a CPU takes besides counts where it computes, and nowhere else") {
+  const VariantForecast variant{.variant = "whole", .workspace = 3, .cpu_workspace = 4};
+  CHECK(variant.workspace_on(parse_device("cpu=1GiB")) == 7);
+  CHECK(variant.workspace_on(parse_device("logical:a=1GiB")) == 7);
+  CHECK(variant.workspace_on(parse_device("sim:a=1GiB")) == 3);
+}
