@@ -22,13 +22,21 @@ namespace {
 
 struct Setting {
   std::filesystem::path model;  // with a folder for each dtype
-  std::int64_t size = 512;      // pixels on a side
+  bool is_sdxl = false;
+  std::int64_t size = 512;  // pixels on a side
   c10::ScalarType dtype = c10::kFloat;
 
   std::filesystem::path folder() const { return model / (dtype == c10::kFloat ? "f32" : "bf16"); }
 };
 
-Bundle condition(c10::ScalarType dtype) { return {{"hidden", at::randn({1, 77, 1024}).to(dtype)}}; }
+Bundle condition(const Setting& setting) {
+  const std::int64_t width = setting.is_sdxl ? 2048 : 1024;
+  Bundle condition = {{"hidden", at::randn({1, 77, width}).to(setting.dtype)}};
+  if (!setting.is_sdxl) return condition;
+  condition["pooled"] = at::randn({1, 1280}).to(setting.dtype);
+  condition["time_ids"] = at::ones({1, 6});
+  return condition;
+}
 
 std::vector<fakes::NodeCase> node_cases(const Setting& setting) {
   const at::Tensor latent = at::randn({1, 4, setting.size / 8, setting.size / 8});
@@ -45,13 +53,18 @@ std::vector<fakes::NodeCase> node_cases(const Setting& setting) {
        .inputs = {{"latent", latent},
                   {"schedule", schedule},
                   {"index", std::int64_t{0}},
-                  {"positive", condition(setting.dtype)},
-                  {"negative", condition(setting.dtype)}}},
+                  {"positive", condition(setting)},
+                  {"negative", condition(setting)}}},
       {.id = "vae_decode", .parts = {{"vae", "vae"}}, .inputs = {{"latent", latent}}},
       {.id = "vae_encode",
        .parts = {{"vae", "vae"}},
        .inputs = {{"image", at::rand({1, 3, setting.size, setting.size})}}},
   };
+  if (setting.is_sdxl) {
+    fakes::NodeCase second = list.front();
+    second.parts = {{"encoder", "text_encoder_2"}};
+    list.push_back(std::move(second));
+  }
   for (fakes::NodeCase& node : list) {
     node.model = setting.folder();
     node.dtype = setting.dtype;
@@ -84,14 +97,19 @@ bool chosen(const char* list, const std::string& text) {
          str(",", list, ",").find(str(",", text, ",")) < std::string::npos;
 }
 
-// MODEL [SIZES [DTYPES [NODES [VARIANTS]]]], each a comma-separated list, empty for all
+// MODEL (a folder named sd21 or sdxl) [SIZES [DTYPES [NODES [VARIANTS]]]], each a comma-separated
+// list, empty for all
 bool compare_all(const std::vector<const char*>& arguments) {
   const auto argument = [&](std::size_t i) { return i < arguments.size() ? arguments[i] : ""; };
+  const bool is_sdxl = std::filesystem::path(argument(0)).filename() == "sdxl";
+  const auto sizes =
+      is_sdxl ? std::vector<std::int64_t>{1024} : std::vector<std::int64_t>{512, 768};
   bool all_hold = true;
-  for (const std::int64_t size : {512, 768})
+  for (const std::int64_t size : sizes)
     for (const auto& [name, dtype] : {std::pair("f32", c10::kFloat), {"bf16", c10::kBFloat16}}) {
       if (!chosen(argument(1), std::to_string(size)) || !chosen(argument(2), name)) continue;
-      const Setting setting{argument(0), size, dtype};
+      const Setting setting{argument(0), is_sdxl, size, dtype};
+      if (!std::filesystem::exists(setting.folder())) continue;
       for (fakes::NodeCase& node : node_cases(setting))
         for (const std::string& variant : fakes::descriptor_of(node.id).variants) {
           if (!is_of_interest(variant)) continue;
