@@ -15,6 +15,11 @@ std::string swapped(std::string_view name, const Swaps& swaps) {
   return {};
 }
 
+Swaps reversed(Swaps swaps) {
+  for (auto& [from, to] : swaps) std::swap(from, to);
+  return swaps;
+}
+
 std::pair<std::string_view, std::string_view> split_at_dot(std::string_view name) {
   const std::size_t dot = name.find('.');
   if (dot == std::string_view::npos) return {name, {}};

@@ -37,12 +37,32 @@ Renaming rename_open_clip_penultimate(const TensorNames& names);
 // Files that have diffusers' and transformers' names already.
 Renaming keep_names(const TensorNames& names);
 
+// A tensor of a single file, made of one of diffusers' or of several, one behind the other on the
+// first axis.
+struct ComposedTensor {
+  std::string name;     // the file's
+  TensorNames sources;  // diffusers'
+  bool transposed = false;
+};
+
+struct Composition {
+  std::vector<ComposedTensor> tensors;
+  TensorNames unknown;
+};
+
+// The other way round, from diffusers' names of any age.  [any thread]
+Composition compose_ldm_unet(const TensorNames& names);
+Composition compose_open_clip(const TensorNames& names);
+
 // The start of a name and what to put in its place.
 using Swaps = std::vector<std::pair<std::string_view, std::string_view>>;
 
 // `name` with the first swap whose start it has, which ends at a dot or where the name does; empty
 // where it has none.
 std::string swapped(std::string_view name, const Swaps& swaps);
+
+// The same table, read from right to left.
+Swaps reversed(Swaps swaps);
 
 // What stands before the first dot, and what behind it.
 std::pair<std::string_view, std::string_view> split_at_dot(std::string_view name);
