@@ -32,7 +32,8 @@ class WeightChange {
   // goes in a straight line from the base to the weight at strength 1.  Several changes of one
   // weight are applied one to the other's result.
   at::Tensor applied(const at::Tensor& base, double strength) const;
-  // Nothing unless this is a plain LoRA: other forms depend on the base, or have no fewer products.
+  // Nothing unless this is a plain LoRA: every other form depends on the base, or is no product of
+  // two small weights.
   std::optional<Branch> branch() const;
   // The most that applied() allocates on the base's device at a time, its result included.
   Bytes workspace(const TensorSpec& base) const;
