@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import adapters
 import cases
 import layouts
 import schedules
@@ -101,10 +102,12 @@ def main() -> int:
     if args.check:
         checks = [check_model(recipe, args.out) for recipe in recipes] + [check_tables(args.out)]
         checks += [sdxl_cases.check(args.out / name) for name in sdxl_cases.NAMES]
+        checks.append(adapters.check(args.out))
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
     sdxl_cases.make(args.out, args.vocab)
+    adapters.make(args.out)
     write_tables(args.out, args.out)
     return 0
 
