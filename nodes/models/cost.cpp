@@ -29,8 +29,8 @@ void vae_middle(Tally& tally, const VaeConfig& config, const MapBatch& map) {
 }  // namespace
 
 Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
-                    c10::ScalarType dtype) {
-  Tally tally(dtype);
+                    c10::ScalarType dtype, const BranchLoad& branches) {
+  Tally tally(dtype, branches);
   const std::int64_t L = batch * tokens, D = config.width, F = config.feed_forward_width;
   tally.hold(D * L);  // the states
   tally.copy(D * L);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "emulsion/memory.h"
+#include "emulsion/weights.h"
 #include "emulsion/work.h"
 #include "models/configs.h"
 
@@ -22,6 +23,19 @@ struct Cost {
 // The same work done so many times.
 Work repeated(const Work& work, double times);
 
+// What runs beside the weights of a model, see Branch.
+struct BranchLoad {
+  struct Kind {
+    double parameters = 0;  // for each parameter of the weights
+    double count = 0;       // for each weight
+    std::int64_t rank = 0;  // the largest
+  };
+  Kind linears, convolutions;
+};
+
+// Of a model's weights, the headers of which are enough.
+BranchLoad branch_load(const WeightView& weights);
+
 // A batch of feature maps: B, H, W.
 struct MapBatch {
   std::int64_t batch = 0, height = 0, width = 0;
@@ -30,11 +44,11 @@ struct MapBatch {
 };
 
 Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
-                    c10::ScalarType dtype);
+                    c10::ScalarType dtype, const BranchLoad& branches = {});
 
 // `latent` is what the UNet sees: with guidance in one batch, twice the images.
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
-               c10::ScalarType dtype);
+               c10::ScalarType dtype, const BranchLoad& branches = {});
 
 Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype);
 

@@ -36,10 +36,11 @@ void attend_fused(Tally& tally, const AttentionStep& step) {
 
 }  // namespace
 
-Tally::Tally(c10::ScalarType dtype)
+Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
     : dtype_(dtype),
       widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
-      element_(static_cast<Bytes>(c10::elementSize(dtype))) {}
+      element_(static_cast<Bytes>(c10::elementSize(dtype))),
+      branches_(branches) {}
 
 Work repeated(const Work& work, double times) {
   return {.convolution = times * work.convolution,
@@ -53,11 +54,33 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element);
   const std::int64_t at_once = std::min(rows, kWidenedRows);
   if (widens_) widened_ = std::max(widened_, (at_once * (in + out) + in * out) * kFloat);
-  work_.product += 2 * static_cast<double>(rows) * static_cast<double>(in * out);
+  const BranchLoad::Kind& beside = branches_.linears;
+  work_.product +=
+      2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
+  add_branches(beside, rows * out);
+  branch_ = std::max(branch_, beside.rank * (rows + in + out) * element_);
+}
+
+void Tally::convolve(const ConvStep& step) {
+  const BranchLoad::Kind& beside = branches_.convolutions;
+  work_.convolution += 2 * static_cast<double>(step.in * step.kernel * step.kernel) *
+                       static_cast<double>(step.result()) * (1 + beside.parameters);
+  add_branches(beside, step.result());
+  if (beside.rank == 0) return;
+  const ConvStep down{step.in, beside.rank, step.kernel, step.from, step.to, step.batch};
+  const ConvStep up{beside.rank, step.out, 1, step.to, step.to, step.batch};
+  const std::int64_t low = down.result(), to_low = low + down.scratch(),
+                     from_low = low + up.result() + up.scratch();
+  branch_ = std::max({branch_, to_low * element_, from_low * element_});
+  if (widens_) widened_ = std::max(widened_, (down.input() + down.weights() + to_low) * kFloat);
+}
+
+void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) {
+  work_.traffic += beside.count * static_cast<double>(3 * elements * element_);
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + packed_ * at::get_num_threads() + kSmall,
+  return {.workspace = peak_ + branch_ + packed_ * at::get_num_threads() + kSmall,
           .work = work_,
           .cpu_workspace = std::max<Bytes>(0, cpu_peak_ - peak_) + widened_};
 }
@@ -76,8 +99,7 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 }
 
 void conv(Tally& tally, const ConvStep& step) {
-  tally.convolve(static_cast<double>(step.in * step.kernel * step.kernel) *
-                 static_cast<double>(step.result()));
+  tally.convolve(step);
   tally.pass(step.result() + step.scratch());
   if (tally.widens()) {
     const std::int64_t widened = step.input() + step.weights() + step.result();

@@ -6,10 +6,20 @@
 
 namespace emulsion::models {
 
+// A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
+struct ConvStep {
+  std::int64_t in, out, kernel, from, to, batch;
+
+  std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
+  std::int64_t weights() const { return in * out * kernel * kernel; }
+  std::int64_t input() const { return in * from; }
+  std::int64_t result() const { return out * to; }
+};
+
 // Follows a model through its code: what it holds, the most that it has held, and its work.
 class Tally {
  public:
-  explicit Tally(c10::ScalarType dtype);
+  explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {});
 
   c10::ScalarType dtype() const { return dtype_; }
   // A CPU does products in float32; see widens() in layers.h.
@@ -29,8 +39,8 @@ class Tally {
     cpu_peak_ = std::max(cpu_peak_, held_ + elements * element_ + more);
   }
 
-  // Each layer's part in the work; times() counts reads and writes of so many elements.
-  void convolve(double multiply_adds) { work_.convolution += 2 * multiply_adds; }
+  // Each layer's part in the work; touch() counts reads and writes of so many elements.
+  void convolve(const ConvStep& step);
   void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
   void attend(double multiply_adds) { work_.attention += 2 * multiply_adds; }
   void norm(std::int64_t elements) { touch(3 * elements); }      // read twice, written
@@ -42,22 +52,17 @@ class Tally {
   Cost cost() const;
 
  private:
+  // What branches give is added to `elements`.
+  void add_branches(const BranchLoad::Kind& beside, std::int64_t elements);
+
   c10::ScalarType dtype_;
   bool widens_;
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
   Bytes packed_ = 0;   // the most that any product packs
   Bytes widened_ = 0;  // the largest product's arguments and result in float32
+  BranchLoad branches_;
+  Bytes branch_ = 0;  // the most that a branch takes while it runs
   Work work_;
-};
-
-// A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
-struct ConvStep {
-  std::int64_t in, out, kernel, from, to, batch;
-
-  std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
-  std::int64_t weights() const { return in * out * kernel * kernel; }
-  std::int64_t input() const { return in * from; }
-  std::int64_t result() const { return out * to; }
 };
 
 ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel = 3);

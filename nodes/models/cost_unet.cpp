@@ -68,8 +68,9 @@ MapBatch half(const MapBatch& map) {
 // Walks a UNet as Unet::operator() does.
 class UnetWalk {
  public:
-  UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype)
-      : config_(config), context_tokens_(context_tokens), tally_(dtype) {}
+  UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype,
+           const BranchLoad& branches)
+      : config_(config), context_tokens_(context_tokens), tally_(dtype, branches) {}
 
   Cost cost(const MapBatch& latent) {
     map_ = latent;
@@ -160,8 +161,8 @@ class UnetWalk {
 }  // namespace
 
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
-               c10::ScalarType dtype) {
-  return UnetWalk(config, context_tokens, dtype).cost(latent);
+               c10::ScalarType dtype, const BranchLoad& branches) {
+  return UnetWalk(config, context_tokens, dtype, branches).cost(latent);
 }
 
 }  // namespace emulsion::models

@@ -5,6 +5,7 @@
 #include <ATen/ops/mish.h>
 
 #include "emulsion/processor.h"
+#include "models/low_rank.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
 
@@ -112,12 +113,27 @@ at::Tensor matrix(const WeightView& w, std::int64_t in, std::int64_t out) {
 }  // namespace
 
 Linear::Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias)
-    : weight(matrix(w, in, out)), bias(has_bias ? w.tensor("bias", {out}) : at::Tensor()) {}
+    : weight(matrix(w, in, out)),
+      bias(has_bias ? w.tensor("bias", {out}) : at::Tensor()),
+      branches(linear_branches(w)) {}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  at::Tensor y = linear(x, weight, bias);
+  for (const LowRank& branch : branches) add_linear_branch_(y, x, branch);
+  return y;
+}
 
 Conv2d::Conv2d(const WeightView& w, const ConvShape& conv_shape)
     : shape(conv_shape),
       weight(w.tensor("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
-      bias(w.tensor("bias", {shape.out})) {}
+      bias(w.tensor("bias", {shape.out})),
+      branches(conv_branches(w)) {}
+
+at::Tensor Conv2d::operator()(const at::Tensor& x) const {
+  at::Tensor y = conv2d(x, weight, bias, shape);
+  for (const LowRank& branch : branches) add_conv_branch_(y, x, branch, shape);
+  return y;
+}
 
 at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
   return conv(conv.shape.padding == 0 ? at::pad(x, {0, 1, 0, 1}) : x);

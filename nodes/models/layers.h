@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include "emulsion/weights.h"
 #include "models/configs.h"
@@ -55,19 +56,28 @@ at::Tensor tokens_of(const at::Tensor& map);
 // [B, H*W, C] -> [B, C, H, W] in the layout of maps.
 at::Tensor map_of(const at::Tensor& tokens, std::int64_t height, std::int64_t width);
 
+// Hu et al. 2021, "LoRA": what runs beside a weight and is added to what it gives, scale included.
+// Linear: down [r, in], up [out, r]; convolution: down [r, in, kernel, kernel], up [out, r, 1, 1].
+struct LowRank {
+  at::Tensor down, up;
+  double scale;
+};
+
 struct Linear {
   at::Tensor weight, bias;  // bias undefined: none
+  std::vector<LowRank> branches;
 
   Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
-  at::Tensor operator()(const at::Tensor& x) const { return linear(x, weight, bias); }
+  at::Tensor operator()(const at::Tensor& x) const;
 };
 
 struct Conv2d {
   ConvShape shape;
   at::Tensor weight, bias;
+  std::vector<LowRank> branches;
 
   Conv2d(const WeightView& w, const ConvShape& conv_shape);
-  at::Tensor operator()(const at::Tensor& x) const { return conv2d(x, weight, bias, shape); }
+  at::Tensor operator()(const at::Tensor& x) const;
 };
 
 // Halves the size by a convolution with stride 2.  Without padding of its own, one column and row

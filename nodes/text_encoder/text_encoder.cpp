@@ -57,7 +57,8 @@ class TextEncoder final : public Node {
       condition["pooled"] = TensorSpec{{1, config.projection}, context.dtype()};
     models::ClipTextConfig used = config;
     if (config.projection == 0) used.layers -= choice.skipped;
-    const models::Cost cost = models::clip_text_cost(used, ids[0] + 1, ids[1], context.dtype());
+    const models::Cost cost = models::clip_text_cost(used, ids[0] + 1, ids[1], context.dtype(),
+                                                     models::branch_load(weights));
     // Weighting adds the empty prompt to the batch; after that it works on copies in float32, and
     // only then is there an output.  Where states are pooled, the last are there besides.
     const Bytes states = hidden_bytes({ids[0] + 1, ids[1], config.width});

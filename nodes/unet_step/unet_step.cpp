@@ -85,7 +85,8 @@ class UnetStep final : public Node {
     // In float32, and as many of the model's input: x, both predictions and their difference.
     const Bytes latents = 8 * latent.count() * 4;
     const std::int64_t tokens = std::max(positive, negative);
-    const models::Cost cost = models::unet_cost(config, batch, tokens, context.dtype());
+    const models::Cost cost =
+        models::unet_cost(config, batch, tokens, context.dtype(), models::branch_load(weights));
     Forecast forecast{
         .outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
         .workspace = latents + context_bytes(context, config, tokens) + cost.workspace,

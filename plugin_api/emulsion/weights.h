@@ -24,6 +24,15 @@ struct Weight {
   at::Tensor data;  // undefined while only the header has been read
 };
 
+// A change of low rank that runs beside the weight of a linear layer or a convolution:
+// y += scale * up(down(x)).
+struct Branch {
+  Weight
+      down;   // [rank, in], or [rank, in, kernel, kernel] with the convolution's stride and padding
+  Weight up;  // [out, rank], or [out, rank, 1, 1]
+  double scale = 1;
+};
+
 // Brings the tensors that do not stay in memory.  [run thread]
 class WeightStream {
  public:
@@ -38,12 +47,15 @@ struct WeightSet {
   std::map<std::string, Weight, std::less<>> weights;
   std::shared_ptr<WeightStream> stream = {};  // null unless some weights come block by block
   bool header_only = false;                   // no tensor holds data
+  // By the weight that they lie beside; all of them are in memory.
+  std::map<std::string, std::vector<Branch>, std::less<>> branches = {};
 };
 
 // The names that a model asked for, in order.
 struct WeightUse {
-  std::vector<std::string> lasting;              // outside of blocks
-  std::vector<std::vector<std::string>> blocks;  // in the order in which blocks were begun
+  std::vector<std::string> lasting;                  // outside of blocks
+  std::vector<std::vector<std::string>> blocks;      // in the order in which blocks were begun
+  std::set<std::string, std::less<>> branched = {};  // weights whose branches were asked for
 };
 
 // Names tensors below a dotted scope, and keeps account of what was asked for.  Models are built
@@ -65,6 +77,9 @@ class EMULSION_API WeightView {
   const TensorSpec* find(std::string_view name) const;  // null when absent
   // The tensor, whose shape must be `shape`; undefined in a forecast, and where it is faulty.
   at::Tensor tensor(std::string_view name, c10::IntArrayRef shape) const;
+  // What runs beside the weight `name`, in this order.  Who asks applies it; beside other weights
+  // there is nothing.
+  std::vector<Branch> branches(std::string_view name) const;
   // Takes every name below this scope that ends with one of `suffixes` as known and unneeded.
   void ignore(const std::vector<std::string>& suffixes) const;
   // Takes every name below the scope `name` as known and unneeded.
@@ -74,6 +89,7 @@ class EMULSION_API WeightView {
   const std::string& place() const { return set_->place; }
   const std::string& prefix() const { return prefix_; }
   bool header_only() const { return set_->header_only; }
+  const WeightSet& set() const { return *set_; }
   // Of all views with this account, so far.
   const WeightUse& use() const;
   std::int64_t parameters() const;  // in the shapes that were asked for, whether there or not

@@ -95,6 +95,13 @@ at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) con
   return data.defined() || set_->stream == nullptr ? data : set_->stream->fetch(key);
 }
 
+std::vector<Branch> WeightView::branches(std::string_view name) const {
+  const std::string key = full(name);
+  account_->use.branched.insert(key);
+  const auto found = set_->branches.find(key);
+  return found == set_->branches.end() ? std::vector<Branch>() : found->second;
+}
+
 void WeightView::ignore(const std::vector<std::string>& suffixes) const {
   for (const auto& entry : set_->weights) {
     const std::string& name = entry.first;

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstring>
 
+#include "fakes/branches.h"
 #include "fakes/reference.h"
 #include "models/clip_text.h"
 #include "models/unet.h"
@@ -107,6 +108,28 @@ TEST_CASE("a UNet holds no more than its bound") {
     const Bytes peak = measured([&] { unet(sample, 500, context, [] {}); });
     check_bound(unet_cost(config, {one.batch, one.height, one.width}, 77, one.dtype), peak,
                 one.is_large);
+  }
+}
+
+TEST_CASE("a UNet with branches holds no more than its bound, which their ranks raise") {
+  const c10::InferenceMode inference;
+  for (const ModelCase& one : cases()) {
+    CAPTURE(one.model);
+    const auto part = fakes::load_part(one.model, "unet", one.dtype);
+    const UnetConfig config = read_unet_config(*part.component);
+    const WeightView view(fakes::with_random_branches(*part.weights, 16));
+    const Unet unet(view, config);
+    const at::Tensor sample = at::randn({one.batch, 4, one.height, one.width}).to(one.dtype);
+    const at::Tensor context = at::randn({one.batch, 77, config.context_width()}).to(one.dtype);
+    const Bytes peak = measured([&] { unet(sample, 500, context, [] {}); });
+    const MapBatch latent{one.batch, one.height, one.width};
+    const Cost cost = unet_cost(config, latent, 77, one.dtype, branch_load(view));
+    const Cost without = unet_cost(config, latent, 77, one.dtype);
+    check_bound(cost, peak, one.is_large);
+    CHECK(cost.workspace > without.workspace);
+    CHECK(cost.work.product > without.work.product);
+    CHECK(cost.work.convolution > without.work.convolution);
+    CHECK(cost.work.traffic > without.work.traffic);
   }
 }
 
