@@ -10,6 +10,7 @@
 #include "emulsion/str.h"
 #include "exec/node_call.h"
 #include "plan/located_error.h"
+#include "weights/branches.h"
 
 namespace emulsion {
 namespace {
@@ -175,11 +176,17 @@ class Executor {
             }};
   }
 
-  std::vector<Slot> slots_on(DeviceId device) const {
+  std::vector<Slot> slots_on(DeviceId device, const GraphNode& node) const {
     std::vector<Slot> slots;
     for (std::size_t i = 0; i < components_.size(); ++i)
       slots.push_back(
           {components_[i].component, state_.loaded(static_cast<ComponentId>(i), device).weights});
+    for (const ComponentId id : components_of(graph_, node))
+      if (const auto beside = graph_.component(id).beside) {
+        Slot& slot = slots[index(*beside)];
+        slot.weights =
+            with_branches(*slot.weights, *slots[index(id)].weights, components_[index(id)]);
+      }
     return slots;
   }
 
@@ -194,8 +201,8 @@ class Executor {
     } catch (...) {
       rethrow_at(node.place);
     }
-    RunContext context(site_of(node, slots_on(s.device), s.variant, plan_.dtype), device(s.device),
-                       std::move(inputs), hooks(node));
+    RunContext context(site_of(node, slots_on(s.device, node), s.variant, plan_.dtype),
+                       device(s.device), std::move(inputs), hooks(node));
     state_.recorder.begin_step(s.device);
     RunContext::Values outputs = call_metered(s, context);
     state_.recorder.note_run(s);

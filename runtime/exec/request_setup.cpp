@@ -8,6 +8,7 @@
 #include "graph/bind_files.h"
 #include "graph/near_names.h"
 #include "graph/validate.h"
+#include "weights/branches.h"
 
 namespace emulsion {
 namespace {
@@ -47,28 +48,27 @@ void bind_graph(const Request& request, const NodeCatalog& catalog, RequestSetup
   keep_wanted_outputs(request, setup);
 }
 
-void open_components(RequestSetup& setup) {
-  for (const ComponentRef& ref : setup.graph.components)
-    setup.components.push_back(
-        open_component(find_model(ref.source, share_folders("models")), ref.part));
-}
-
-Forecasts forecast_in(const RequestSetup& setup, c10::ScalarType dtype) {
-  const std::vector<bool> with_weights = components_with_weights(setup.graph);
+std::vector<Slot> header_slots(const Graph& graph, const std::vector<OpenComponent>& components,
+                               c10::ScalarType dtype) {
+  const std::vector<bool> with_weights = components_with_weights(graph);
   std::vector<Slot> slots;
-  for (std::size_t i = 0; i < setup.components.size(); ++i) {
-    Slot slot{setup.components[i].component, nullptr};
-    if (with_weights[i]) slot.weights = header_of(setup.components[i], dtype);
+  for (std::size_t i = 0; i < components.size(); ++i) {
+    Slot slot{components[i].component, nullptr};
+    if (with_weights[i]) slot.weights = header_of(components[i], dtype);
     slots.push_back(std::move(slot));
   }
-  Forecasts forecasts = forecast(setup.graph, setup.nodes, slots, dtype);
-  for (std::size_t i = 0; i < setup.components.size(); ++i) {
-    if (!with_weights[i]) continue;
-    ComponentForecast& component = forecasts.components[i];
-    component.mappable = is_mappable(setup.components[i], dtype);
-    component.staging = component.mappable ? 0 : kStagingBytes;
-  }
-  return forecasts;
+  for (std::size_t i = 0; i < components.size(); ++i)
+    if (const auto beside = graph.components[i].beside) {
+      Slot& slot = slots[index(*beside)];
+      slot.weights = with_branches(*slot.weights, *slots[i].weights, components[i]);
+    }
+  return slots;
+}
+
+std::vector<std::string> names_in(const WeightUse& use) {
+  std::vector<std::string> names = use.lasting;
+  for (const auto& block : use.blocks) names.insert(names.end(), block.begin(), block.end());
+  return names;
 }
 
 // A profile that computes on the host alone leaves the other devices out, also where the dtype
@@ -91,6 +91,23 @@ std::vector<c10::ScalarType> dtypes_of(const Request& request) {
   return {first};
 }
 
+Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
+                      const std::vector<OpenComponent>& components, c10::ScalarType dtype) {
+  const std::vector<Slot> slots = header_slots(graph, components, dtype);
+  Forecasts forecasts = forecast(graph, nodes, slots, dtype);
+  for (std::size_t i = 0; i < components.size(); ++i) {
+    if (slots[i].weights == nullptr) continue;
+    ComponentForecast& component = forecasts.components[i];
+    const ReadCost cost = read_cost(components[i], names_in(component.use), dtype);
+    component.mapped = cost.mapped;
+    component.staging = cost.staging;
+    component.changing = cost.changing;
+    component.changes = cost.changes;
+    component.changed = cost.changed;
+  }
+  return forecasts;
+}
+
 RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
                     const Notice& notice) {
   RequestSetup setup;
@@ -98,8 +115,10 @@ RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::Sca
   setup.plan.devices = devices_of(request);
   bind_graph(request, catalog, setup);
   setup.nodes = make_nodes(setup.graph);
-  open_components(setup);
-  setup.forecasts = forecast_in(setup, dtype);
+  OpenResources opened = open_resources(setup.graph);
+  setup.components = std::move(opened.components);
+  setup.adapters = std::move(opened.adapters);
+  setup.forecasts = forecast_of(setup.graph, setup.nodes, setup.components, dtype);
   setup.plan.speeds = speeds_of(setup.plan.devices, speeds_for(setup.plan.devices, notice));
   return setup;
 }

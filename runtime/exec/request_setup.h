@@ -5,6 +5,7 @@
 
 #include "emulsion/session.h"
 #include "exec/executor.h"
+#include "exec/open_resources.h"
 #include "exec/speed_file.h"
 #include "graph/node_catalog.h"
 
@@ -16,6 +17,7 @@ struct RequestSetup {
   std::vector<std::string> written;  // outputs that hold the names of written files
   Nodes nodes;
   std::vector<OpenComponent> components;  // by ComponentId
+  std::vector<UsedAdapter> adapters;
   Forecasts forecasts;
   PlanRequest plan;  // as if nothing were there
 
@@ -26,7 +28,12 @@ struct RequestSetup {
 // without fast half types, the half type after it.
 std::vector<c10::ScalarType> dtypes_of(const Request& request);
 
-// Throws GraphError, PluginError, WeightError, PlanError.
+// What the nodes ask for, and what bringing it into memory takes.
+Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
+                      const std::vector<OpenComponent>& components, c10::ScalarType dtype);
+
+// All that adapters change is applied to the weights, see adapter_forms.h.  Throws GraphError,
+// PluginError, WeightError, PlanError.
 RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
                     const Notice& notice);
 

@@ -105,12 +105,19 @@ class KeyMaker {
       if (spec != nullptr && spec->file && path != nullptr) text += file_now(*path);
     }
     for (const auto& [slot, component] : node.slots)
-      text += part(slot) + part(identities_[index(component)]);
+      text += part(slot) + part(identity_with_branches(component));
     for (const auto& [port, operand] : node.inputs) {
       const std::optional<std::string> source = describe(operand);
       if (!source) return std::nullopt;
       text += part(port) + *source;
     }
+    return text;
+  }
+
+  std::string identity_with_branches(ComponentId component) const {
+    std::string text = identities_[index(component)];
+    for (std::size_t i = 0; i < identities_.size(); ++i)
+      if (graph_.components[i].beside == component) text += str("\n", identities_[i]);
     return text;
   }
 

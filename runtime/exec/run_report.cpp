@@ -55,6 +55,16 @@ Json trace_json(const std::vector<RunReport::Span>& trace) {
   return list;
 }
 
+Json adapters_json(const std::vector<RunReport::Adapter>& adapters) {
+  Json list = Json::array();
+  for (const RunReport::Adapter& adapter : adapters)
+    list.push_back({{"file", adapter.file},
+                    {"resource", adapter.resource},
+                    {"strength", adapter.strength},
+                    {"unmatched", adapter.unmatched}});
+  return list;
+}
+
 Json devices_json(const std::vector<RunReport::Device>& devices) {
   Json list = Json::array();
   for (const RunReport::Device& device : devices)
@@ -78,6 +88,7 @@ std::string to_json(const RunReport& report) {
       {"steps", steps_json(report.steps)},
       {"transfers", transfers_json(report.transfers)},
       {"evictions", report.evictions},
+      {"adapters", adapters_json(report.adapters)},
       {"replans", report.replans},
       {"trace", trace_json(report.trace)},
       {"denoise_seconds_per_step", report.denoise_seconds_per_step},

@@ -31,6 +31,12 @@ struct RunReport {
     Bytes peak = 0;             // of the device meanwhile
   };
 
+  struct Adapter {
+    std::string file, resource;  // and the graph's resource that applies it
+    double strength = 1;
+    std::vector<std::string> unmatched;  // tensors that belong to nothing in the model
+  };
+
   std::string graph, dtype, profile;
   double seconds = 0;
   double predicted_seconds = 0;  // by the first plan
@@ -39,6 +45,7 @@ struct RunReport {
   std::vector<Transfer>
       transfers;  // loads of weights ("disk" is their source) and copies of values
   std::vector<std::string> evictions;
+  std::vector<Adapter> adapters;
   std::vector<Span> trace;              // in the order of their ends
   std::vector<std::string> replans;     // why and within what the rest was planned again
   double denoise_seconds_per_step = 0;  // the longest loop's median, its warm-up iteration aside

@@ -4,7 +4,9 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "exec/adapter_forms.h"
 #include "exec/recovery.h"
+#include "weights/adapter.h"
 
 namespace emulsion {
 namespace {
@@ -25,6 +27,31 @@ PlannedRequest first_that_fits(const Request& request, const Notice& notice,
     notice(str("does not fit in ", dtype_text(dtypes.front()), "; computed in ",
                dtype_text(dtypes.back()), " instead"));
   return planned;
+}
+
+// A line for each adapter of whose tensors some belong to nothing; the report has them all.
+void tell_unmatched(const std::vector<UsedAdapter>& adapters, const Notice& notice) {
+  constexpr std::size_t kNamed = 3;
+  if (!notice) return;
+  for (const UsedAdapter& used : adapters) {
+    const std::vector<std::string>& unmatched = used.adapter->unmatched;
+    if (unmatched.empty()) continue;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(unmatched.size(), kNamed); ++i)
+      names += str(i == 0 ? "'" : ", '", unmatched[i], "'");
+    if (unmatched.size() > kNamed) names += str(" and ", unmatched.size() - kNamed, " more");
+    notice(str("adapter '", used.source, "': ", unmatched.size(),
+               unmatched.size() == 1 ? " tensor has" : " tensors have",
+               " no place in the model and no effect: ", names));
+  }
+}
+
+std::vector<RunReport::Adapter> rows_of(const std::vector<UsedAdapter>& adapters) {
+  std::vector<RunReport::Adapter> rows;
+  for (const UsedAdapter& used : adapters)
+    rows.push_back(
+        {used.adapter->file.string(), used.resource, used.strength, used.adapter->unmatched});
+  return rows;
 }
 
 // What is free now does not count what this session holds, and can let go of.
@@ -71,9 +98,13 @@ PlannedRequest plan_with(WarmState& warm, bool keep, RequestSetup setup) {
 PlannedRequest plan_request(const Request& request, const NodeCatalog& catalog,
                             const Notice& notice) {
   WarmState nothing;
-  return first_that_fits(request, notice, [&](c10::ScalarType dtype) {
-    return plan_with(nothing, false, set_up(request, catalog, dtype, notice));
+  PlannedRequest planned = first_that_fits(request, notice, [&](c10::ScalarType dtype) {
+    RequestSetup setup = set_up(request, catalog, dtype, notice);
+    choose_adapter_forms(setup, request.keep);
+    return plan_with(nothing, false, std::move(setup));
   });
+  tell_unmatched(planned.setup.adapters, notice);
+  return planned;
 }
 
 WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& warm,
@@ -81,9 +112,11 @@ WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& 
   const PlannedRequest planned = first_that_fits(request, options.warn, [&](c10::ScalarType dtype) {
     RequestSetup setup = set_up(request, catalog, dtype, options.warn);
     add_what_is_held(request, warm, setup.plan.devices);
+    choose_adapter_forms(setup, request.keep);
     return plan_with(warm, request.keep, std::move(setup));
   });
   const RequestSetup& setup = planned.setup;
+  tell_unmatched(setup.adapters, options.warn);
   RunState state(setup.graph, setup.plan.devices, warm.meters(setup.plan.devices));
   const Bytes before = warm.result_bytes();
   const DevicePlan& host = planned.plan.devices.back();
@@ -102,6 +135,7 @@ WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& 
     throw;
   }
   run.report = state.recorder.report();
+  run.report.adapters = rows_of(setup.adapters);
   if (!request.keep) {
     warm.forget();
     return run;

@@ -1,19 +1,28 @@
 #include "graph/dot.h"
 
 #include <set>
+#include <vector>
 
 #include "emulsion/str.h"
 
 namespace emulsion {
 namespace {
 
-std::string label(std::string_view text) {
-  std::string escaped = "\"";
+std::string escaped(std::string_view text) {
+  std::string safe;
   for (const char c : text) {
-    if (c == '"' || c == '\\') escaped += '\\';
-    escaped += c;
+    if (c == '"' || c == '\\') safe += '\\';
+    safe += c;
   }
-  return escaped + "\"";
+  return safe;
+}
+
+std::string label(std::string_view text) { return str("\"", escaped(text), "\""); }
+
+std::string label(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += str(text.empty() ? "\"" : "\\n", escaped(line));
+  return text + "\"";
 }
 
 // Draws one graph; the ids of Graphviz are the graph's own names.
@@ -29,6 +38,7 @@ class DotWriter {
       else
         loop(graph_.loop(std::get<LoopId>(item)));
     }
+    for (const Resource& resource : graph_.resources) recipe(resource);
     for (const GraphOutput& output : graph_.outputs) {
       const std::string name = label("output " + output.name);
       line("  ", name, " [shape=plaintext, label=", label(output.name), "]");
@@ -44,6 +54,34 @@ class DotWriter {
   template <class... Text>
   void line(const Text&... text) {
     text_ += str(text..., "\n");
+  }
+
+  // Models that are made from others, and these.
+  void recipe(const Resource& resource) {
+    if (const auto* merge = std::get_if<Resource::Merge>(&resource.made)) {
+      cylinder({resource.name, str("merge, ratio ", to_text(Param(merge->ratio)))});
+      made_from(resource, merge->a, "a");
+      made_from(resource, merge->b, "b");
+    }
+    if (const auto* lora = std::get_if<Resource::Lora>(&resource.made)) {
+      std::vector<std::string> lines{resource.name, "lora"};
+      for (const AdapterRef& adapter : lora->adapters)
+        lines.push_back(str(adapter.source, " x ", to_text(Param(adapter.strength))));
+      cylinder(lines);
+      made_from(resource, lora->base, "base");
+    }
+  }
+
+  void cylinder(const std::vector<std::string>& lines) {
+    line("  ", label("resource " + lines.front()), " [shape=cylinder, label=", label(lines), "]");
+  }
+
+  void made_from(const Resource& resource, ResourceId id, std::string_view as) {
+    const Resource& from = graph_.resource(id);
+    if (const auto* found = std::get_if<Resource::Checkpoint>(&from.made))
+      cylinder({from.name, found->source});
+    line("  ", label("resource " + from.name), " -> ", label("resource " + resource.name),
+         " [label=", label(as), "]");
   }
 
   void node(const GraphNode& node, std::string_view indent) {

@@ -38,13 +38,13 @@ struct Draft {
   std::vector<std::map<std::string, NodeId>> bodies = {};  // by LoopId: names of its body alone
   std::vector<Origin> origins = {};                        // by ValueId
   std::map<std::string, InputState> inputs = {};
-  std::map<std::string, std::string> sources = {};  // by resource; empty where faulty
-  std::set<ValueId> absent_first = {};              // carries without a value to start from
+  std::map<std::string, ResourceId> resources = {};  // by name; faulty ones are empty checkpoints
+  std::set<ValueId> absent_first = {};               // carries without a value to start from
 };
 
 // The passes, in their order.  Each adds faults and goes on.
 void take_values(Draft& draft, const std::map<std::string, Param>& values);
-void take_sources(Draft& draft);
+void take_resources(Draft& draft);
 void declare(Draft& draft);  // names, nodes, loops and values; no wires yet
 void connect(Draft& draft);  // parameters, slots and wires
 void put_in_order(Draft& draft);

@@ -16,6 +16,7 @@ enum class NodeId : std::uint32_t {};
 enum class ValueId : std::uint32_t {};
 enum class ComponentId : std::uint32_t {};
 enum class LoopId : std::uint32_t {};
+enum class ResourceId : std::uint32_t {};
 
 template <class Id>
 constexpr std::size_t index(Id id) {
@@ -31,11 +32,40 @@ struct ValueInfo {
   PortType type;
 };
 
+// A file that changes a model's weights, and how much.
+struct AdapterRef {
+  std::string source;  // the file
+  double strength = 1;
+};
+
+// A model: as it is found, or made from others, which stand before it.
+struct Resource {
+  struct Checkpoint {
+    std::string source;  // a folder, a file, or the name of a shipped model; empty where unset
+    std::map<std::string, std::string> parts = {};  // taken from elsewhere: "vae" -> its source
+  };
+  struct Merge {  // (1 - ratio) a + ratio b
+    ResourceId a{}, b{};
+    double ratio = 0;
+    std::map<std::string, double> ratios = {};  // by part, where it is another
+  };
+  struct Lora {
+    ResourceId base{};
+    std::vector<AdapterRef> adapters;           // applied in this order; at least one
+    std::map<std::string, double> blocks = {};  // the start of a weight's name -> factor
+  };
+  std::string name;
+  std::string place;  // for messages: "sd21.json: resource 'sd'"
+  std::variant<Checkpoint, Merge, Lora> made;
+};
+
 // A part of a model, as the document names it.
 struct ComponentRef {
-  std::string name;    // "sd.unet"
-  std::string source;  // the model: a folder, a file, or the name of a shipped model
-  std::string part;    // "unet"
+  std::string name;  // "sd.unet"
+  ResourceId resource{};
+  std::string part;  // "unet"
+  // Set for what an adapter adds to a part: whoever uses that part uses it, too.
+  std::optional<ComponentId> beside = {};
 };
 
 struct GraphNode {
@@ -82,6 +112,7 @@ struct Graph {
   std::vector<GraphNode> nodes;
   std::vector<Loop> loops;
   std::vector<ValueInfo> values;
+  std::vector<Resource> resources;
   std::vector<ComponentRef> components;
   std::vector<Item> order;  // running order; a loop's body is inside the loop only
   std::vector<GraphOutput> outputs;
@@ -89,6 +120,7 @@ struct Graph {
   const GraphNode& node(NodeId id) const { return nodes[index(id)]; }
   const Loop& loop(LoopId id) const { return loops[index(id)]; }
   const ValueInfo& value(ValueId id) const { return values[index(id)]; }
+  const Resource& resource(ResourceId id) const { return resources[index(id)]; }
   const ComponentRef& component(ComponentId id) const { return components[index(id)]; }
 };
 

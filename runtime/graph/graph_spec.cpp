@@ -5,6 +5,7 @@
 #include "graph/json_reader.h"
 #include "graph/near_names.h"
 #include "graph/parse_inputs.h"
+#include "graph/parse_resources.h"
 
 namespace emulsion {
 namespace {
@@ -29,27 +30,14 @@ class SpecReader {
     reader.find("$schema");
     spec_.description = reader.text("description");
     if (const Json* inputs = reader.find("inputs")) spec_.inputs = parse_inputs(*inputs, faults_);
-    if (const Json* resources = reader.find("resources")) read_resources(*resources);
+    if (const Json* resources = reader.find("resources"))
+      spec_.resources = parse_resources(*resources, faults_);
     if (const Json* nodes = reader.required("nodes")) read_nodes(*nodes);
     if (const Json* outputs = reader.required("outputs")) read_outputs(*outputs);
     reader.refuse_other_keys();
   }
 
  private:
-  void read_resources(const Json& resources) {
-    for_each_named(resources, "/resources", faults_,
-                   [&](const auto& name, const Json& json, const auto& path) {
-                     ObjectReader reader(json, path, faults_);
-                     ResourceSpec resource{
-                         .name = name, .path = path, .type = reader.required_text("type")};
-                     resource.source = {"source", reader.path_of("source"), {}};
-                     if (const Json* source = reader.required("source"))
-                       resource.source.term = setting(*source, resource.source.path);
-                     reader.refuse_other_keys();
-                     spec_.resources.push_back(std::move(resource));
-                   });
-  }
-
   void read_nodes(const Json& nodes) {
     for_each_named(nodes, "/nodes", faults_,
                    [&](const auto& name, const Json& json, const auto& path) {
@@ -137,16 +125,8 @@ class SpecReader {
     return read;
   }
 
-  // A parameter's value or a resource's source: a literal, or "$input"; "$$" writes a literal "$".
   Term setting(const Json& json, const std::string& path) {
-    if (json.is_string()) {
-      const std::string& text = json.get_ref<const std::string&>();
-      if (text.starts_with("$$")) return Param(text.substr(1));
-      if (text.starts_with("$")) return InputRef{text.substr(1)};
-    }
-    if (std::optional<Param> literal = literal_in(json)) return *literal;
-    faults_.add(path, "expected a bool, a number, a string or \"$input\", got ", kind_text(json));
-    return {};
+    return setting_in(json, path, faults_);
   }
 
   // What feeds a port: "$input", "node.output", a number, a bool, or {"text": "…"}.

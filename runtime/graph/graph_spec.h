@@ -31,10 +31,13 @@ struct Entry {
   Term term;
 };
 
+// What a resource is made from.  The names of other resources are literal texts.
 struct ResourceSpec {
   std::string name, path;
-  std::string type;   // "checkpoint"; empty only in a faulty document
-  Entry source = {};  // a literal or an input
+  std::string type;                // "checkpoint", "merge", "lora"; empty only in a faulty document
+  std::vector<Entry> values = {};  // "source", "base", "strength", …: literals and inputs
+  // By part, another model to take it from, or another ratio; of a lora, factors by block.
+  std::vector<Entry> table = {};
 };
 
 struct NodeSpec {

@@ -74,23 +74,23 @@ const Entry* find_entry(const std::vector<Entry>& entries, const std::string& na
   return found == entries.end() ? nullptr : &*found;
 }
 
-ComponentId component_at(Draft& draft, const WireRef& part, const std::string& source) {
-  const std::string name = str(part.owner, ".", part.member);
+ComponentId component_at(Draft& draft, const std::string& part, ResourceId resource) {
+  const std::string name = str(draft.graph.resource(resource).name, ".", part);
   std::vector<ComponentRef>& components = draft.graph.components;
   auto found = std::ranges::find(components, name, &ComponentRef::name);
-  if (found == components.end()) found = components.insert(found, {name, source, part.member});
+  if (found == components.end()) found = components.insert(found, {name, resource, part});
   return ComponentId(static_cast<std::uint32_t>(found - components.begin()));
 }
 
 void set_slot(Draft& draft, const SlotSpec& slot, const Entry& entry, GraphNode& node) {
   const auto* part = std::get_if<WireRef>(&entry.term);
   if (part == nullptr) return;  // reported by the parser
-  const auto source = draft.sources.find(part->owner);
-  if (source == draft.sources.end())
+  const auto resource = draft.resources.find(part->owner);
+  if (resource == draft.resources.end())
     draft.faults.add(entry.path, who_is(node), ", slot '", slot.name, "': unknown resource",
                      expected_one_of(names_of(draft.spec.resources), part->owner));
   else
-    node.slots[slot.name] = component_at(draft, *part, source->second);
+    node.slots[slot.name] = component_at(draft, part->member, resource->second);
 }
 
 }  // namespace

@@ -28,35 +28,6 @@ void take_values(Draft& draft, const std::map<std::string, Param>& values) {
   }
 }
 
-void take_sources(Draft& draft) {
-  for (const ResourceSpec& resource : draft.spec.resources) {
-    std::string& source = draft.sources[resource.name];
-    const std::string who = str("resource '", resource.name, "'");
-    if (!resource.type.empty() && resource.type != "checkpoint")
-      draft.faults.add(resource.path + "/type", who, ": unknown type",
-                       expected_one_of({"checkpoint"}, resource.type));
-    if (const auto* literal = std::get_if<Param>(&resource.source.term)) {
-      if (const auto* text = std::get_if<std::string>(literal))
-        source = *text;
-      else
-        draft.faults.add(resource.source.path, who, ": expected a model, got ", kind_text(*literal),
-                         " ", to_text(*literal));
-    }
-    const auto* ref = std::get_if<InputRef>(&resource.source.term);
-    if (ref == nullptr) continue;
-    const Asker asker{.path = resource.source.path, .who = who};
-    InputState* state = input_at(draft, *ref, asker);
-    if (state == nullptr) continue;
-    if (state->input->type != InputType::Model)
-      draft.faults.add(asker.path, who, ": expected an input of type model, got input ",
-                       quote(ref->name), " of type ", to_text(state->input->type));
-    else if (state->value)
-      source = std::get<std::string>(*state->value);
-    else
-      report_unset(draft, *state, asker);
-  }
-}
-
 InputState* input_at(Draft& draft, const InputRef& ref, const Asker& asker) {
   const auto found = draft.inputs.find(ref.name);
   if (found != draft.inputs.end()) return found->second.input->is_faulty ? nullptr : &found->second;
@@ -79,7 +50,7 @@ Graph validate(const GraphSpec& spec, const NodeCatalog& catalog,
   Draft draft{spec, catalog, unset, Faults(spec.file, spec.faults)};
   draft.graph.name = spec.name;
   take_values(draft, values);
-  take_sources(draft);
+  take_resources(draft);
   declare(draft);
   connect(draft);
   put_in_order(draft);

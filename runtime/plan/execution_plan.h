@@ -23,6 +23,7 @@ struct LoadWeights {
   std::vector<std::size_t> streamed;  // blocks that come and go while the weights are used
   bool prefetch = true;               // two blocks are there at a time, else one
   double seconds = 0;
+  std::size_t changed = 0;  // tensors that are blended or adapted on the way
 };
 
 struct EvictWeights {

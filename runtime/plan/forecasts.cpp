@@ -1,6 +1,7 @@
 #include "plan/forecasts.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <type_traits>
 
@@ -66,25 +67,37 @@ class Forecaster {
     return forecast;
   }
 
+  static WeightUse all_of(const WeightSet& weights) {
+    WeightUse all;
+    for (const auto& [name, weight] : weights.weights) all.lasting.push_back(name);
+    return all;
+  }
+
   // A node that takes its weights without a view is taken to need all of them.
   static WeightUse use_of(const ForecastContext& context, const Slot& slot,
                           const std::string& name) {
     const auto view = context.views().find(name);
-    if (view != context.views().end()) return view->second.use();
-    WeightUse all;
-    for (const auto& [weight, held] : slot.weights->weights) all.lasting.push_back(weight);
-    return all;
+    return view == context.views().end() ? all_of(*slot.weights) : view->second.use();
   }
 
-  // Nodes that cut a component alike share its blocks; else all that they need lasts.
+  // Nodes that cut a component alike share its blocks; else all that they need lasts.  A branch
+  // lies only where all of them run it.
   static WeightUse joined(const WeightUse& a, const WeightUse& b) {
-    if (a.lasting == b.lasting && a.blocks == b.blocks) return a;
+    WeightUse both;
+    std::ranges::set_intersection(a.branched, b.branched,
+                                  std::inserter(both.branched, both.branched.end()));
+    if (a.lasting == b.lasting && a.blocks == b.blocks) {
+      both.lasting = a.lasting;
+      both.blocks = a.blocks;
+      return both;
+    }
     std::set<std::string> names;
     for (const WeightUse* use : {&a, &b}) {
       names.insert(use->lasting.begin(), use->lasting.end());
       for (const auto& block : use->blocks) names.insert(block.begin(), block.end());
     }
-    return {{names.begin(), names.end()}, {}};
+    both.lasting.assign(names.begin(), names.end());
+    return both;
   }
 
   void note_uses(const GraphNode& node, const ForecastContext& context) {
@@ -95,6 +108,8 @@ class Forecaster {
       std::optional<WeightUse>& known = uses_[component];
       known = known ? joined(*known, use) : use;
     }
+    for (const ComponentId id : components_of(graph_, node))
+      if (graph_.component(id).beside) uses_[index(id)] = all_of(*components_[index(id)].weights);
   }
 
   void know(ValueId id, ValueSpec spec) {
@@ -213,7 +228,24 @@ std::vector<bool> components_with_weights(const Graph& graph) {
   for (const GraphNode& node : graph.nodes)
     for (const SlotSpec& slot : node.type->slots)
       if (slot.has_weights) needed[index(node.slots.at(slot.name))] = true;
+  for (std::size_t i = 0; i < needed.size(); ++i)
+    if (graph.components[i].beside) needed[i] = true;
   return needed;
+}
+
+std::vector<ComponentId> components_of(const Graph& graph, const GraphNode& node) {
+  std::vector<ComponentId> components;
+  const auto add = [&](ComponentId id) {
+    if (std::ranges::find(components, id) == components.end()) components.push_back(id);
+  };
+  for (const SlotSpec& slot : node.type->slots) {
+    if (!slot.has_weights) continue;
+    const ComponentId id = node.slots.at(slot.name);
+    add(id);
+    for (std::size_t i = 0; i < graph.components.size(); ++i)
+      if (graph.components[i].beside == id) add(static_cast<ComponentId>(i));
+  }
+  return components;
 }
 
 Site site_of(const GraphNode& node, const std::vector<Slot>& components, const std::string& variant,

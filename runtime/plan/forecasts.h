@@ -29,8 +29,11 @@ struct ComponentForecast {
   Bytes bytes = 0;
   WeightUse use;              // nodes that cut them into different blocks: all of it lasting
   std::vector<Bytes> blocks;  // bytes of use.blocks
-  bool mappable = false;      // the files hold them as they are: the host takes them without a copy
-  Bytes staging = 0;          // host memory that reading them takes besides, where they are not
+  Bytes mapped = 0;           // that the files hold as they are: the host takes them without a copy
+  Bytes staging = 0;          // host memory that reading the others takes besides
+  Bytes changing = 0;         // of it, what changing tensors on the way takes
+  Work changes = {};          // that the host does for that, in float32
+  std::size_t changed = 0;    // tensors
 };
 
 // All that is known before the run of what a graph will compute, by the ids of the graph.
@@ -51,9 +54,12 @@ Nodes make_nodes(const Graph& graph);
 // True where some node needs the tensors of the component, and not its config alone.
 std::vector<bool> components_with_weights(const Graph& graph);
 
+// Whose tensors a node needs, each once: those of its slots, and what lies beside them.
+std::vector<ComponentId> components_of(const Graph& graph, const GraphNode& node);
+
 // Asks each node in running order for its shapes and bytes.  `components` are by ComponentId, with
-// header-only weights; whoever knows the files sets `mappable` and `staging`.  Every fault names
-// its node.  Throws GraphError, WeightError, PlanError.
+// header-only weights; whoever knows the files sets `mapped` and what stands behind it.  Every
+// fault names its node.  Throws GraphError, WeightError, PlanError.
 Forecasts forecast(const Graph& graph, const Nodes& nodes, const std::vector<Slot>& components,
                    c10::ScalarType dtype);
 

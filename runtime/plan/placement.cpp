@@ -37,9 +37,14 @@ std::vector<Replica> replicas_of(const PlacementProblem& problem, const Assignme
   return replicas;
 }
 
-double file_seconds(const PlacementDevice& device, bool mappable, Bytes bytes) {
-  return static_cast<double>(bytes) *
-         (mappable ? device.mappable_seconds : device.converted_seconds);
+double file_rate(const PlacementDevice& device, const PlacementComponent& component) {
+  return component.mapped * device.mappable_seconds +
+         (1 - component.mapped) * device.converted_seconds + component.changing_seconds;
+}
+
+double file_seconds(const PlacementDevice& device, const PlacementComponent& component,
+                    Bytes bytes) {
+  return static_cast<double>(bytes) * file_rate(device, component);
 }
 
 double copy_seconds(const PlacementProblem& problem, std::size_t from, std::size_t to,

@@ -55,8 +55,12 @@ struct PlacementComponent {
   Bytes bytes = 0;
   std::vector<Bytes> blocks;  // that can come one by one, in order of use
   std::vector<StreamLevel> with_prefetch = {}, without_prefetch = {};  // from stream_levels()
-  bool mappable = false;  // costs the host no conversion
-  Bytes staging = 0;      // that the host needs besides, while it reads what is not mappable
+  double mapped = 0;  // share of the bytes that costs the host no conversion
+  Bytes staging = 0;  // that the host needs besides, while it reads what is not mapped
+  // Of tensors that are changed while they are read: seconds for each byte of the component, and
+  // what the host needs besides, wherever they go.
+  double changing_seconds = 0;
+  Bytes changing = 0;
 };
 
 struct PlacementDevice {
@@ -105,8 +109,11 @@ std::size_t device_at(const PlacementProblem& problem, const Assignment& assignm
 // All replicas of all values, in the order of values, each home first.
 std::vector<Replica> replicas_of(const PlacementProblem& problem, const Assignment& assignment);
 
-// Seconds to bring so many bytes of weights to a device.
-double file_seconds(const PlacementDevice& device, bool mappable, Bytes bytes);
+// Seconds for each byte of a component's weights on their way from the files to a device.
+double file_rate(const PlacementDevice& device, const PlacementComponent& component);
+// Seconds to bring so many bytes of them there.
+double file_seconds(const PlacementDevice& device, const PlacementComponent& component,
+                    Bytes bytes);
 // Seconds of one copy between two devices.
 double copy_seconds(const PlacementProblem& problem, std::size_t from, std::size_t to, Bytes bytes);
 

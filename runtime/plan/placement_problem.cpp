@@ -62,8 +62,12 @@ class ProblemMaker {
            .blocks = forecast.blocks,
            .with_prefetch = stream_levels(forecast.bytes, forecast.blocks, true),
            .without_prefetch = stream_levels(forecast.bytes, forecast.blocks, false),
-           .mappable = forecast.mappable,
-           .staging = forecast.staging});
+           .mapped = share(static_cast<double>(forecast.mapped), forecast),
+           .staging = forecast.staging,
+           .changing_seconds =
+               share(seconds_of(forecast.changes, request_.speeds.back(), c10::ScalarType::Float),
+                     forecast),
+           .changing = forecast.changing});
     for (const StartingPoint::Resident& resident : request_.start.residents) {
       StreamLevel level{.held = resident.held,
                         .streamed = 0,
@@ -74,6 +78,11 @@ class ProblemMaker {
       problem_.residents.push_back(
           {index(resident.component), index(resident.device), std::move(level)});
     }
+  }
+
+  // For each byte of the component.
+  static double share(double amount, const ComponentForecast& component) {
+    return component.bytes == 0 ? 0 : amount / static_cast<double>(component.bytes);
   }
 
   void add_loops() {
@@ -91,12 +100,8 @@ class ProblemMaker {
     const GraphNode& node = graph_.node(timeline_.runs[position]);
     PlacementRun run;
     if (const auto loop = timeline_.loop_at[position]) run.loop = index(*loop);
-    for (const SlotSpec& slot : node.type->slots) {
-      if (!slot.has_weights) continue;
-      const std::size_t component = index(node.slots.at(slot.name));
-      if (std::ranges::find(run.components, component) == run.components.end())
-        run.components.push_back(component);
-    }
+    for (const ComponentId component : components_of(graph_, node))
+      run.components.push_back(index(component));
     for (std::size_t d = 0; d < problem_.devices.size(); ++d)
       if (may_run(node, d)) add_options(position, d, run);
     if (run.options.empty())

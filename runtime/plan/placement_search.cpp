@@ -195,8 +195,7 @@ class PlacementSearch {
       if (had) continue;
       // What streams or comes from a copy in host memory passes at least once, too.
       const PlacementComponent& component = problem_.components[c];
-      const double file =
-          file_seconds(problem_.devices[device], component.mappable, component.bytes);
+      const double file = file_seconds(problem_.devices[device], component, component.bytes);
       seconds +=
           std::min(file, static_cast<double>(component.bytes) * problem_.devices[device].from_host);
     }

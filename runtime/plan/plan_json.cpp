@@ -34,15 +34,17 @@ class JsonWriter {
   const std::string& device(DeviceId id) const { return plan_.device(id).name; }
 
   Json write_step(const LoadWeights& s) const {
-    return {{"do", "load"},
-            {"weights", graph_.component(s.component).name},
-            {"from", s.from ? Json(device(*s.from)) : Json("disk")},
-            {"device", device(s.device)},
-            {"held_bytes", s.held},
-            {"passed_bytes", s.passed},
-            {"streamed_blocks", s.streamed},
-            {"prefetch", s.prefetch},
-            {"predicted_seconds", s.seconds}};
+    Json step{{"do", "load"},
+              {"weights", graph_.component(s.component).name},
+              {"from", s.from ? Json(device(*s.from)) : Json("disk")},
+              {"device", device(s.device)},
+              {"held_bytes", s.held},
+              {"passed_bytes", s.passed},
+              {"streamed_blocks", s.streamed},
+              {"prefetch", s.prefetch},
+              {"predicted_seconds", s.seconds}};
+    if (s.changed > 0) step["changed_tensors"] = s.changed;
+    return step;
   }
 
   Json write_step(const EvictWeights& s) const {

@@ -286,16 +286,13 @@ class PlanWriter {
 
   void load_host_copy(std::vector<Step>& steps, const Residency& weights) const {
     const PlacementComponent& component = d_.problem.components[weights.component];
-    const double seconds =
-        file_seconds(d_.problem.devices.back(), component.mappable, component.bytes);
-    steps.push_back(LoadWeights{component_id(weights),
-                                host(),
-                                std::nullopt,
-                                component.bytes,
-                                component.bytes,
-                                {},
-                                true,
-                                seconds});
+    LoadWeights step;
+    step.component = component_id(weights);
+    step.device = host();
+    step.held = step.passed = component.bytes;
+    step.seconds = file_seconds(d_.problem.devices.back(), component, component.bytes);
+    step.changed = changed(weights);
+    steps.push_back(std::move(step));
   }
 
   void load(std::vector<Step>& steps, const Residency& weights, bool is_first) const {
@@ -310,7 +307,12 @@ class PlanWriter {
     step.streamed = weights.level->blocks;
     step.prefetch = weights.level->prefetch;
     step.seconds = load_seconds(d_.problem, weights);
+    if (!weights.via_host) step.changed = changed(weights);
     steps.push_back(std::move(step));
+  }
+
+  std::size_t changed(const Residency& weights) const {
+    return d_.forecasts.components[weights.component].changed;
   }
 
   static void evict(std::vector<Step>& steps, const Residency& weights) {

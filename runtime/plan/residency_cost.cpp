@@ -36,10 +36,8 @@ double stream_wait(const PlacementProblem& problem, const PlacementOption& optio
   if (weights.level->blocks.empty()) return 0;
   const PlacementDevice& device = problem.devices[weights.device];
   const auto bytes = static_cast<double>(weights.level->streamed) * option.passes;
-  const bool mappable = problem.components[weights.component].mappable;
-  const double rate = weights.via_host
-                          ? device.from_host
-                          : (mappable ? device.mappable_seconds : device.converted_seconds);
+  const double rate = weights.via_host ? device.from_host
+                                       : file_rate(device, problem.components[weights.component]);
   const double seconds = bytes * rate + device.latency * option.passes *
                                             static_cast<double>(weights.level->blocks.size());
   const bool beside = weights.level->prefetch && device.copies_beside;
@@ -51,14 +49,25 @@ double stream_wait(const PlacementProblem& problem, const PlacementOption& optio
 double host_copy_seconds(const PlacementProblem& problem, const Residency& weights) {
   const PlacementComponent& component = problem.components[weights.component];
   const PlacementDevice& device = problem.devices[weights.device];
-  const double direct = file_seconds(device, component.mappable, component.bytes);
+  const double direct = file_seconds(device, component, component.bytes);
   const double onward = static_cast<double>(component.bytes) * device.from_host;
-  return std::max(file_seconds(problem.devices.back(), component.mappable, component.bytes),
+  return std::max(file_seconds(problem.devices.back(), component, component.bytes),
                   direct - onward);
 }
 
 void add(std::vector<Bytes>& usage, std::size_t begin, std::size_t end, Bytes bytes) {
   for (std::size_t p = begin; p < std::min(end, usage.size()); ++p) usage[p] += bytes;
+}
+
+// What the host needs to change tensors that go straight to another device.
+void add_changing(Bytes changing, const Residency& weights, std::vector<Bytes>& host) {
+  if (changing == 0) return;
+  for (const Station& station : weights.stations) {
+    if (weights.reads_during(station))
+      add(host, station.begin, station.end, changing);
+    else if (!station.kept_before)
+      add(host, station.begin, station.begin + 1, changing);
+  }
 }
 
 }  // namespace
@@ -94,8 +103,11 @@ void add_weights(const PlacementProblem& problem, const Residency& weights, Usag
     }
   }
   if (weights.kept_after) add(device, before, device.size(), held);
-  if (!weights.via_host) return;
   const PlacementComponent& component = problem.components[weights.component];
+  if (!weights.via_host) {
+    if (weights.device != problem.host()) add_changing(component.changing, weights, usage.back());
+    return;
+  }
   const std::size_t begin = weights.stations.front().begin;
   add(usage.back(), begin, weights.host_end(), component.bytes);
   add(usage.back(), begin, begin + 1, component.staging);
@@ -159,7 +171,7 @@ double load_seconds(const PlacementProblem& problem, const Residency& weights) {
   const PlacementDevice& device = problem.devices[weights.device];
   const Bytes passed = component.bytes - weights.level->streamed;
   if (weights.via_host) return device.latency + static_cast<double>(passed) * device.from_host;
-  return device.latency + file_seconds(device, component.mappable, passed);
+  return device.latency + file_seconds(device, component, passed);
 }
 
 double run_seconds(const PlacementProblem& problem, const PlacementOption& option,

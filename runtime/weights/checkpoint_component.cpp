@@ -125,7 +125,8 @@ void refuse_edm(const Checkpoint& checkpoint, const std::string& config) {
 
 }  // namespace
 
-OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part) {
+OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part,
+                                   const std::string& fallback_config) {
   const Checkpoint checkpoint = read_checkpoint(file);
   const bool whole = checkpoint.has("unet");
   if (whole && part.starts_with("tokenizer")) return open_tokenizer(checkpoint, part);
@@ -135,6 +136,7 @@ OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part
   auto component = std::make_shared<Component>();
   component->place = str(file.string(), " (", part, ")");
   component->config = config_of(checkpoint, part);
+  if (component->config.empty()) component->config = fallback_config;
   if (component->config.empty())
     refuse(checkpoint, str("a '", part, "' by itself does not tell its config: expected '",
                            (file.parent_path() / part / "config.json").string(),

@@ -11,7 +11,9 @@ namespace emulsion {
 // tensors where they are in the file.  Its config is the one beside the file ("unet/config.json"
 // in the file's folder) if that is of the same sizes, else what names and shapes tell.  A
 // tokenizer's vocabulary comes from beside the file ("tokenizer/"), or from EMULSION_TOKENIZER's
-// folder.  Throws WeightError.  [any thread]
-OpenComponent open_checkpoint_part(const std::filesystem::path& file, const std::string& part);
+// folder.  What by itself does not tell its config has `fallback_config`.  Throws WeightError.
+// [any thread]
+OpenComponent open_checkpoint_part(const std::filesystem::path& file, const std::string& part,
+                                   const std::string& fallback_config = {});
 
 }  // namespace emulsion

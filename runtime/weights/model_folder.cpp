@@ -129,6 +129,22 @@ OpenComponent open_index(const fs::path& model) {
   return {component, {}};
 }
 
+OpenComponent open_part_folder(const fs::path& folder) {
+  std::error_code unreadable;
+  auto component = std::make_shared<Component>();
+  component->place = folder.string();
+  const fs::path config = component_config(folder);
+  if (!config.empty()) component->config = text_of(config);
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable))
+    if (entry.is_regular_file()) component->files[entry.path().filename().string()] = entry.path();
+  OpenComponent open{component, {}};
+  const WeightFiles weights = weight_files(folder);
+  for (const fs::path& file : weights.files)
+    open.files.push_back(std::make_shared<const SafetensorsFile>(file));
+  check_shards(weights, open.files);
+  return open;
+}
+
 }  // namespace
 
 fs::path find_model(const std::string& source, const std::vector<fs::path>& model_folders) {
@@ -155,18 +171,21 @@ OpenComponent open_component(const fs::path& model, const std::string& part) {
   if (fs::is_regular_file(model, unreadable)) return open_checkpoint_part(model, part);
   const fs::path folder = model / part;
   if (!fs::is_directory(folder, unreadable)) throw_no_part(model, part);
-  auto component = std::make_shared<Component>();
-  component->place = folder.string();
-  const fs::path config = component_config(folder);
-  if (!config.empty()) component->config = text_of(config);
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable))
-    if (entry.is_regular_file()) component->files[entry.path().filename().string()] = entry.path();
-  OpenComponent open{component, {}};
-  const WeightFiles weights = weight_files(folder);
-  for (const fs::path& file : weights.files)
-    open.files.push_back(std::make_shared<const SafetensorsFile>(file));
-  check_shards(weights, open.files);
-  return open;
+  return open_part_folder(folder);
+}
+
+bool is_part_folder(const fs::path& place) {
+  std::error_code unreadable;
+  return fs::is_directory(place, unreadable) && !fs::exists(place / kIndex) &&
+         !component_config(place).empty() && !weight_files(place).files.empty();
+}
+
+OpenComponent open_replacement(const fs::path& place, const std::string& part,
+                               const std::string& own_config) {
+  if (is_part_folder(place)) return open_part_folder(place);
+  std::error_code unreadable;
+  if (fs::is_regular_file(place, unreadable)) return open_checkpoint_part(place, part, own_config);
+  return open_component(place, part);
 }
 
 }  // namespace emulsion

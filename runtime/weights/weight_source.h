@@ -27,6 +27,12 @@ Bundle read_or_explain(const WeightSource& source, const std::string& what,
 
 std::unique_ptr<const WeightSource> files_source(OpenComponent component, const WeightPlace& place,
                                                  c10::ScalarType dtype);
+// The same with the component's changes.
+std::unique_ptr<const WeightSource> changed_source(OpenComponent component,
+                                                   const WeightPlace& place, c10::ScalarType dtype);
+// Of a component of branches.
+std::unique_ptr<const WeightSource> branch_source(const OpenComponent& component,
+                                                  const WeightPlace& place, c10::ScalarType dtype);
 std::unique_ptr<const WeightSource> set_source(std::shared_ptr<const WeightSet> set,
                                                const WeightPlace& place);
 

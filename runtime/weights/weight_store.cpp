@@ -5,11 +5,15 @@
 
 #include <algorithm>
 #include <functional>
+#include <ios>
 #include <set>
 #include <utility>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "weights/adapter.h"
+#include "weights/branches.h"
+#include "weights/changed_tensor.h"
 #include "weights/safetensors.h"
 #include "weights/weight_dtype.h"
 #include "weights/weight_source.h"
@@ -19,6 +23,7 @@ namespace emulsion {
 namespace {
 
 WeightSet headers(const OpenComponent& component, c10::ScalarType dtype) {
+  if (!component.branches.empty()) return branch_headers(component, dtype);
   const Component& found = *component.component;
   if (component.files.empty()) {
     std::string names;
@@ -73,6 +78,19 @@ std::shared_ptr<const WeightSet> filled(WeightSet set, std::unique_ptr<const Wei
   return std::make_shared<const WeightSet>(std::move(set));
 }
 
+std::string exact(double number) { return str(std::hexfloat, number); }
+
+std::string identity_of(const Blend& blend) {
+  return str("\nblend ", exact(blend.ratio), " of (", emulsion::identity_of(*blend.other), ")");
+}
+
+std::string identity_of(const Adaptation& adaptation) {
+  std::string strengths;
+  for (const auto& [weight, strength] : adaptation.strengths)
+    strengths += str(weight, " ", exact(strength), "\n");
+  return str("\n", adaptation.adapter->identity, "\n", adaptation.part, "\n", strengths);
+}
+
 bool is_mappable(const StoredTensor& stored, c10::ScalarType dtype) {
   return !stored.transposed &&
          (!c10::isFloatingType(stored.spec.dtype) || stored.spec.dtype == dtype) &&
@@ -92,7 +110,9 @@ std::string identity_of(const OpenComponent& component) {
   }
   for (const auto& [name, path] : found.files)
     if (!opened.contains(path)) text += str("\n", identity_of(path).text);
-  return text;
+  for (const auto& change : component.changes)
+    text += std::visit([](const auto& made) { return identity_of(made); }, change);
+  return text + component.branches_identity;
 }
 
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype) {
@@ -101,16 +121,35 @@ std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::
   return std::make_shared<const WeightSet>(std::move(set));
 }
 
-bool is_mappable(const OpenComponent& component, c10::ScalarType dtype) {
+ReadCost read_cost(const OpenComponent& component, const std::vector<std::string>& names,
+                   c10::ScalarType dtype) {
   const c10::ScalarType held = weight_dtype(*component.component, dtype);
-  const auto mappable = [&](const auto& named) { return is_mappable(named.second, held); };
-  return std::ranges::all_of(component.files, [&](const auto& file) {
-    return std::ranges::all_of(file->tensors(), mappable);
-  });
+  ReadCost cost;
+  if (!component.branches.empty()) return cost;  // copies of tensors that are there
+  bool all_mapped = true;
+  for (const std::string& name : names) {
+    if (is_changed(component, name)) {
+      const ChangeCost change = change_cost(component, name);
+      cost.changing = std::max(cost.changing, change.peak);
+      cost.changes += change.work;
+      ++cost.changed;
+      all_mapped = false;
+    } else if (const StoredTensor& stored = *find_stored(component, name);
+               is_mappable(stored, held)) {
+      cost.mapped += stored.spec.bytes();
+    } else {
+      all_mapped = false;
+    }
+  }
+  cost.staging = cost.changing + (all_mapped ? 0 : kStagingBytes);
+  return cost;
 }
 
 WeightSelection all_of(const OpenComponent& component) {
   WeightSelection selection;
+  if (!component.branches.empty())
+    for (const auto& [name, weight] : branch_headers(component, c10::ScalarType::Float).weights)
+      selection.lasting.push_back(name);
   for (const auto& file : component.files)
     for (const auto& named : file->tensors()) selection.lasting.push_back(named.first);
   return selection;
@@ -120,7 +159,10 @@ std::shared_ptr<const WeightSet> load(const OpenComponent& component,
                                       const WeightSelection& selection, const WeightPlace& place,
                                       c10::ScalarType dtype) {
   const c10::ScalarType held = weight_dtype(*component.component, dtype);
-  return filled(headers(component, held), files_source(component, place, held), selection, place);
+  auto source = !component.branches.empty() ? branch_source(component, place, held)
+                : component.changes.empty() ? files_source(component, place, held)
+                                            : changed_source(component, place, held);
+  return filled(headers(component, held), std::move(source), selection, place);
 }
 
 std::shared_ptr<const WeightSet> load(std::shared_ptr<const WeightSet> source,

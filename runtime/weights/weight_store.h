@@ -9,17 +9,12 @@
 #include <vector>
 
 #include "emulsion/weights.h"
+#include "emulsion/work.h"
+#include "weights/open_component.h"
 
 namespace emulsion {
 
 class MemoryMeter;
-class SafetensorsFile;
-
-// A component of a model whose headers have been read and checked; no tensor has been touched.
-struct OpenComponent {
-  std::shared_ptr<const Component> component;
-  std::vector<std::shared_ptr<const SafetensorsFile>> files;  // one, several shards, or none
-};
 
 // Finds a model: a folder in diffusers' layout or a single .safetensors file, given as a path, or
 // by name below one of `model_folders` (the shipped models).  Throws WeightError when there is
@@ -35,6 +30,15 @@ std::filesystem::path find_model(const std::string& source,
 // there is none.  Throws WeightError.  [any thread]
 OpenComponent open_component(const std::filesystem::path& model, const std::string& part);
 
+// True of a folder that holds config and weights of one part itself: "…/vae".  [any thread]
+bool is_part_folder(const std::filesystem::path& place);
+
+// Opens a part from elsewhere in the place of a model's own: from another model, from a folder of
+// the part itself, or from a single file.  A file that does not tell its config, such as a VAE by
+// itself, takes `own_config`, the model's own.  Throws WeightError.  [any thread]
+OpenComponent open_replacement(const std::filesystem::path& place, const std::string& part,
+                               const std::string& own_config);
+
 // What tells a component from every other, and from itself before its files were changed: paths,
 // sizes, times and, where the system has them, inodes.  [any thread]
 std::string identity_of(const OpenComponent& component);
@@ -43,12 +47,20 @@ std::string identity_of(const OpenComponent& component);
 // weight_dtype.h); others keep theirs.
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype);
 
-// True where tensors of these files need no copy in host memory: their floating ones have the type
-// that they are to be held in.
-bool is_mappable(const OpenComponent& component, c10::ScalarType dtype);
-
 // Host memory that passing weights on takes besides themselves, where they can't be mapped.
 inline constexpr Bytes kStagingBytes = 8 * kMiB;
+
+// What bringing tensors into memory takes.
+struct ReadCost {
+  Bytes mapped = 0;         // of those that need no copy in host memory: they have the run's dtype
+  Bytes staging = 0;        // host memory besides, at most
+  Bytes changing = 0;       // of it, for tensors that are changed
+  std::size_t changed = 0;  // tensors
+  Work changes = {};        // to change them, and to read what they are changed by
+};
+// [any thread]
+ReadCost read_cost(const OpenComponent& component, const std::vector<std::string>& names,
+                   c10::ScalarType dtype);
 
 // Which tensors to hold.  What is named nowhere stays in the file.
 struct WeightSelection {

@@ -92,7 +92,7 @@ class Model {
     for (const OpenComponent& component : components)
       slots.push_back({component.component, header_of(component, at::kFloat)});
     Forecasts forecasts = forecast(pipeline.graph, pipeline.nodes, slots, at::kFloat);
-    for (ComponentForecast& component : forecasts.components) component.mappable = true;
+    for (ComponentForecast& component : forecasts.components) component.mapped = component.bytes;
     return forecasts;
   }
 

@@ -52,7 +52,7 @@ class RandomPlacements {
   PlacementComponent component() {
     PlacementComponent made;
     made.bytes = mib(4, 80);
-    made.mappable = chance(0.5);
+    made.mapped = chance(0.5) ? 1 : 0;
     if (chance(0.5)) {
       const std::size_t blocks = 3 + below(5);
       made.blocks.assign(blocks, made.bytes / static_cast<Bytes>(blocks + 1));

@@ -16,7 +16,17 @@ GRAPHS = pathlib.Path(__file__).resolve().parents[2] / "graphs"
 BASE = {
     "emulsion": 1,
     "inputs": {"p": {"type": "text"}, "n": {"type": "int", "default": 8, "multiple_of": 8}},
-    "resources": {"sd": {"type": "checkpoint", "source": "tiny"}},
+    "resources": {
+        "sd": {"type": "checkpoint", "source": "tiny", "parts": {"vae": "$p"}},
+        "mix": {"type": "merge", "a": "sd", "b": "sd", "ratio": 0.5, "ratios": {"vae": "$n"}},
+        "styled": {
+            "type": "lora",
+            "base": "mix",
+            "source": "a.safetensors:0.5",
+            "strength": "$n",
+            "blocks": {"unet.down_blocks": 0},
+        },
+    },
     "nodes": {
         "a": {
             "type": "t",
@@ -62,7 +72,12 @@ BREAKS = [
     ("an unknown key of an input", ["inputs", "n", "step"], 1),
     ("a choice without choices", ["inputs", "c"], {"type": "choice"}),
     ("an image with a default", ["inputs", "i"], {"type": "image", "default": "a.png"}),
-    ("an unknown type of resource", ["resources", "sd", "type"], "lora"),
+    ("an unknown type of resource", ["resources", "sd", "type"], "model"),
+    ("a merge without ratio", ["resources", "mix", "ratio"], ABSENT),
+    ("a merge of wires", ["resources", "mix", "a"], "sd.unet"),
+    ("a lora with parts", ["resources", "styled", "parts"], {}),
+    ("a block whose factor is a text", ["resources", "styled", "blocks", "x"], "1"),
+    ("a part that is a number", ["resources", "sd", "parts", "vae"], 1),
     ("an output that is an input", ["outputs", "o"], "$p"),
 ]
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import adapters
 import cases
 import layouts
+import lora_pictures
 import schedules
 import sdxl_cases
 import tensors
@@ -103,11 +104,13 @@ def main() -> int:
         checks = [check_model(recipe, args.out) for recipe in recipes] + [check_tables(args.out)]
         checks += [sdxl_cases.check(args.out / name) for name in sdxl_cases.NAMES]
         checks.append(adapters.check(args.out))
+        checks.append(lora_pictures.check(args.out))
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
     sdxl_cases.make(args.out, args.vocab)
     adapters.make(args.out)
+    lora_pictures.make(args.out)
     write_tables(args.out, args.out)
     return 0
 

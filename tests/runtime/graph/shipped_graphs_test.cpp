@@ -41,7 +41,8 @@ TEST_CASE("text to image is valid, and its default size is the model's") {
   CHECK(graph.order.size() == 8);
   CHECK_FALSE(graph.nodes[5].params.has("width"));
   CHECK(graph.components.size() == 5);
-  CHECK(graph.components[0].source == "tiny-sd21");
+  const Resource& model = graph.resource(graph.components[0].resource);
+  CHECK(std::get<Resource::Checkpoint>(model.made).source == "tiny-sd21");
 }
 
 TEST_CASE("the example of the documentation is valid") {

@@ -126,8 +126,10 @@ TEST_CASE("nodes that name one part share its component") {
   REQUIRE(graph.components.size() == 2);
   CHECK(graph.components[0].name == "sd.scheduler");
   CHECK(graph.components[1].name == "sd.unet");
-  CHECK(graph.components[1].source == "other");
   CHECK(graph.components[1].part == "unet");
+  REQUIRE(graph.resources.size() == 1);
+  CHECK(graph.components[1].resource == ResourceId{0});
+  CHECK(std::get<Resource::Checkpoint>(graph.resources[0].made).source == "other");
   CHECK(node_named(graph, "a").slots.at("unet") == ComponentId{1});
   CHECK(node_named(graph, "b").slots.at("config") == ComponentId{1});
 }

@@ -178,6 +178,21 @@ TEST_CASE("blocks that come while the device computes cost no time") {
   CHECK(beside.seconds >= 1);
 }
 
+TEST_CASE("weights that are changed on the way take host memory, and time, at each load") {
+  PlacementProblem problem = turns(30 * kMiB);
+  problem.devices.back().capacity = 9 * kMiB;  // too little for a copy
+  const double plain = plan_residency(problem, {0, 0, 0}, 100).seconds;
+  problem.components[0].changing = 5 * kMiB;
+  problem.components[0].changing_seconds = 1e-8;
+  const ResidencyPlan plan = plan_residency(problem, {0, 0, 0}, 100);
+  CHECK(plan.overshoot == 0);
+  CHECK(usage_of(problem, {0, 0, 0}, plan.weights).back() ==
+        std::vector<Bytes>{5 * kMiB, 0, 5 * kMiB});
+  CHECK(plan.seconds == doctest::Approx(plain + 2 * 10 * kMiB * 1e-8));
+  problem.devices.back().capacity = 4 * kMiB;
+  CHECK(plan_residency(problem, {0, 0, 0}, 100).overshoot == kMiB);
+}
+
 TEST_CASE("residency is as fast as the best of all combinations, and found whenever there is one") {
   fakes::RandomPlacements random(7);
   std::size_t planned = 0, impossible = 0;

@@ -85,7 +85,7 @@ TEST_CASE("the parts of a single file have the tensors of the folder's parts, bi
 TEST_CASE("parts are views of the file, rows of stacked tensors too") {
   const Scratch scratch;
   const OpenComponent text = open_component(single_file(scratch), "text_encoder");
-  CHECK(is_mappable(text, at::kFloat));
+  CHECK(read_cost(text, all_of(text).lasting, at::kFloat).staging == 0);
   const Bundle tensors = loaded(text, at::kFloat);
   const std::string layer = "text_model.encoder.layers.0.self_attn.";
   const at::Tensor &query = tensors.at(layer + "q_proj.bias"),
@@ -106,7 +106,7 @@ TEST_CASE("a transposed tensor is a copy, in every dtype and from any place in i
   save_safetensors(path, {{prefix + "text_projection", projection},
                           {prefix + "transformer.resblocks.0.ln_1.weight", at::ones({8})}});
   const OpenComponent open = open_component(path, "text_encoder_2");
-  CHECK(!is_mappable(open, at::kFloat));
+  CHECK(read_cost(open, all_of(open).lasting, at::kFloat).mapped == 32);
   for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     MemoryMeter meter(c10::kCPU);
     const Bundle tensors = loaded(open, dtype, &meter);

@@ -308,15 +308,20 @@ TEST_CASE("weights above the limit are said with their place, and nothing stays"
   CHECK(meter.used() == 0);
 }
 
-TEST_CASE("files can be mapped where every floating tensor has the run's dtype") {
+TEST_CASE("what files hold in the run's dtype is mapped, the rest needs staging") {
   const Scratch scratch;
   const OpenComponent open =
       component_of(scratch, {{"a", at::ones({4})}, {"ids", at::ones({4}, at::kLong)}});
-  CHECK(is_mappable(open, at::kFloat));
-  CHECK_FALSE(is_mappable(open, at::kBFloat16));
+  const std::vector<std::string> both = {"a", "ids"};
+  CHECK(read_cost(open, both, at::kFloat).mapped == 16 + 32);
+  CHECK(read_cost(open, both, at::kFloat).staging == 0);
+  CHECK(read_cost(open, both, at::kBFloat16).mapped == 32);
+  CHECK(read_cost(open, both, at::kBFloat16).staging == kStagingBytes);
+  CHECK(read_cost(open, {"ids"}, at::kBFloat16).staging == 0);
   const OpenComponent mixed =
       component_of(scratch, {{"a", at::ones({4})}, {"b", at::ones({4}, at::kHalf)}});
-  CHECK_FALSE(is_mappable(mixed, at::kFloat));
+  CHECK(read_cost(mixed, {"a", "b"}, at::kFloat).mapped == 16);
+  CHECK(read_cost(mixed, {"a", "b"}, at::kFloat).changed == 0);
 }
 
 TEST_CASE("a component is the same until one of its files changes") {
