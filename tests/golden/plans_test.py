@@ -16,7 +16,12 @@ import full_size
 BUILD = Path(os.environ["EMULSION_TEST_BUILD"])
 HERE = Path(__file__).resolve().parent
 PLANS = HERE / "plans"
-GRAPHS = sorted(file.stem for file in (HERE.parent.parent / "graphs").glob("*_*.json"))
+# A graph "*_lora" plans as the one without, as long as no file is set.
+GRAPHS = sorted(
+    file.stem
+    for file in (HERE.parent.parent / "graphs").glob("*_*.json")
+    if not file.stem.endswith("_lora")
+)
 BUDGETS = [24, 16, 12, 10, 8, 6, 4, 3, 2, 1, 0.5]  # GiB
 SIZES = {"sd21": [512, 768], "sdxl": [1024]}  # by the first word of a graph's name
 # The inputs of graphs that name models, and what full_size calls these.

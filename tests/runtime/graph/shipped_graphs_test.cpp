@@ -26,7 +26,7 @@ TEST_CASE("text to image has the inputs and outputs that hosts rely on") {
   for (const GraphInput& input : spec.inputs) inputs += input.name + " ";
   for (const Entry& output : spec.outputs) outputs += output.name + " ";
   CHECK(inputs ==
-        "model prompt negative_prompt width height steps guidance seed sampler schedule batch ");
+        "model vae prompt negative_prompt width height steps guidance seed sampler schedule batch ");
   CHECK(outputs == "image latent ");
 }
 
