@@ -4,6 +4,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "exec/model_location.h"
 #include "exec/shipped_files.h"
 #include "graph/bind_files.h"
 #include "graph/near_names.h"
@@ -49,8 +50,7 @@ void bind_graph(const Request& request, const NodeCatalog& catalog, RequestSetup
 
 void open_components(RequestSetup& setup) {
   for (const ComponentRef& ref : setup.graph.components)
-    setup.components.push_back(
-        open_component(find_model(ref.source, share_folders("models")), ref.part));
+    setup.components.push_back(open_component(locate_model(ref.source), ref.part));
 }
 
 Forecasts forecast_in(const RequestSetup& setup, c10::ScalarType dtype) {
@@ -89,6 +89,15 @@ std::vector<c10::ScalarType> dtypes_of(const Request& request) {
   if (request.dtype == "auto" && first == c10::ScalarType::Float)
     return {first, c10::ScalarType::BFloat16};
   return {first};
+}
+
+std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog) {
+  RequestSetup setup;
+  bind_graph(request, catalog, setup);
+  std::vector<std::string> sources;
+  for (const ComponentRef& ref : setup.graph.components)
+    if (std::ranges::find(sources, ref.source) == sources.end()) sources.push_back(ref.source);
+  return sources;
 }
 
 RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,

@@ -26,6 +26,10 @@ struct RequestSetup {
 // without fast half types, the half type after it.
 std::vector<c10::ScalarType> dtypes_of(const Request& request);
 
+// The sources of the models that the request's graph uses, each once.  Throws GraphError,
+// PluginError.
+std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog);
+
 // Throws GraphError, PluginError, WeightError, PlanError.
 RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
                     const Notice& notice);
