@@ -34,6 +34,8 @@ probe_of() {
     libopenimageio-dev) echo OpenImageIO/imageio.h ;;
     libcli11-dev) echo CLI/CLI.hpp ;;
     libutf8proc-dev) echo utf8proc.h ;;
+    libcurl4-openssl-dev) echo curl/curl.h ;;
+    libssl-dev) echo openssl/evp.h ;;
     *) echo "$1" ;;
   esac
 }
@@ -80,7 +82,7 @@ need_packages() {
 need_build_packages() {
   need_packages g++ cmake ninja-build ccache mold pkg-config python3-venv libboost-dev \
     libboost-filesystem-dev libboost-system-dev nlohmann-json3-dev doctest-dev \
-    libopenimageio-dev libcli11-dev libutf8proc-dev
+    libopenimageio-dev libcli11-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev
 }
 
 # need_venv FOLDER REQUIREMENT...: a venv that holds exactly what was asked for last time.

@@ -9,7 +9,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
-#include "exec/shipped_files.h"
+#include "exec/model_location.h"
 #include "weights/adapter.h"
 #include "weights/model_report.h"
 #include "weights/safetensors.h"
@@ -24,7 +24,7 @@ constexpr const char* kFileInFolder = "pytorch_lora_weights.safetensors";  // as
 
 fs::path place_of(const std::string& source) {
   if (is_part_folder(source)) return source;
-  return find_model(source, share_folders("models"));
+  return locate_model(source);
 }
 
 fs::path adapter_file(const std::string& source) {
@@ -123,9 +123,8 @@ class ResourceOpener {
                         const std::string& part) {
     const auto other = checkpoint.parts.find(part);
     if (other == checkpoint.parts.end())
-      return open_component(find_model(checkpoint.source, share_folders("models")), part);
-    const OpenComponent own =
-        open_component(find_model(checkpoint.source, share_folders("models")), part);
+      return open_component(locate_model(checkpoint.source), part);
+    const OpenComponent own = open_component(locate_model(checkpoint.source), part);
     return open_replacement(place_of(other->second), part, own.component->config);
   }
 
@@ -209,7 +208,7 @@ class ResourceOpener {
     if (const auto* merge = std::get_if<Resource::Merge>(&resource.made))
       return parts_of(graph_.resource(merge->a));
     const auto& checkpoint = std::get<Resource::Checkpoint>(resource.made);
-    const ModelReport report = report_of(find_model(checkpoint.source, share_folders("models")));
+    const ModelReport report = report_of(locate_model(checkpoint.source));
     std::vector<std::string> parts;
     for (const std::string_view part : kAdapted)
       if (report.parts.contains(std::string(part)) || checkpoint.parts.contains(std::string(part)))

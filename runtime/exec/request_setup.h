@@ -32,6 +32,10 @@ std::vector<c10::ScalarType> dtypes_of(const Request& request);
 Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
                       const std::vector<OpenComponent>& components, c10::ScalarType dtype);
 
+// The sources of the models that the request's graph uses, each once.  Throws GraphError,
+// PluginError.
+std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog);
+
 // All that adapters change is applied to the weights, see adapter_forms.h.  Throws GraphError,
 // PluginError, WeightError, PlanError.
 RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,

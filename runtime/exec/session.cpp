@@ -4,6 +4,9 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "exec/model_fetch.h"
+#include "exec/model_list.h"
+#include "exec/model_location.h"
 #include "exec/shipped_files.h"
 #include "exec/speed_file.h"
 #include "exec/warm_run.h"
@@ -14,7 +17,6 @@
 #include "plan/plan_views.h"
 #include "plugins/plugin_registry.h"
 #include "weights/model_report.h"
-#include "weights/weight_store.h"
 
 namespace emulsion {
 namespace {
@@ -152,12 +154,22 @@ Speeds Session::bench(const std::vector<std::string>& devices, const Callbacks& 
 }
 
 ModelDescription Session::inspect(const std::string& model) const {
-  const ModelReport report = report_of(find_model(model, share_folders("models")));
+  const ModelReport report = report_of(locate_model(model));
   return {to_text(report), to_json(report)};
+}
+
+ModelList Session::models() const {
+  const std::vector<ListedModel> models = listed_models();
+  return {to_text(models), to_json(models)};
+}
+
+std::string Session::pull(const PullRequest& request, const Callbacks& callbacks) const {
+  return pull_model(request, callbacks).string();
 }
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {
   refuse_simulated(request.devices);
+  fetch_models(request, parts_->registry.catalog(), callbacks);
   WarmRun run = run_warm(request, parts_->registry.catalog(), parts_->warm, options_of(callbacks));
   Outcome outcome{std::move(run.outputs), {}, to_json(run.report)};
   for (const std::string& name : run.written) {

@@ -7,71 +7,18 @@
 #include <set>
 #include <string_view>
 #include <system_error>
-#include <tuple>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "weights/safetensors.h"
+#include "weights/weight_name.h"
 
 namespace emulsion {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kSuffix = ".safetensors", kIndexMark = ".safetensors.index";
 constexpr const char* kRemedy = "; fetch the folder again";
-
-enum class Kind { Whole, Index, Shard };  // in the order of preference
-
-// A name taken apart.  All these occur: X.safetensors, X.fp16.safetensors,
-// X-00001-of-00002[.fp16].safetensors, X.fp16-00001-of-00002.safetensors,
-// X.safetensors.index[.fp16].json, X.fp16.safetensors.index.json.
-struct WeightName {
-  std::string name, base, variant;
-  Kind kind = Kind::Whole;
-
-  // Less is better.  diffusers and transformers look for these two bases only.
-  auto rank() const {
-    const bool unusual_base = base != "diffusion_pytorch_model" && base != "model";
-    const int variant_rank = variant.empty() ? 0 : variant == "fp16" ? 1 : 2;
-    return std::tuple(unusual_base, variant_rank, variant, kind, name);
-  }
-};
-
-// Cuts "-00001-of-00002" out of the stem.
-bool cut_shard_number(std::string& stem) {
-  constexpr std::string_view kShape = "-ddddd-of-ddddd";
-  const auto fits = [](char shape, char c) {
-    return shape == 'd' ? c >= '0' && c <= '9' : shape == c;
-  };
-  for (std::size_t at = stem.find('-'); at != std::string::npos; at = stem.find('-', at + 1)) {
-    const std::string_view part = std::string_view(stem).substr(at, kShape.size());
-    if (!std::ranges::equal(kShape, part, fits)) continue;
-    stem.erase(at, kShape.size());
-    return true;
-  }
-  return false;
-}
-
-std::optional<WeightName> taken_apart(const std::string& name) {
-  WeightName weights{.name = name, .base = {}, .variant = {}};
-  std::string stem;
-  if (name.ends_with(kSuffix)) {
-    stem = name.substr(0, name.size() - kSuffix.size());
-    if (cut_shard_number(stem)) weights.kind = Kind::Shard;
-  } else if (const std::size_t mark = name.find(kIndexMark);
-             mark != std::string::npos && name.ends_with(".json")) {
-    stem = name.substr(0, mark) + name.substr(mark + kIndexMark.size());
-    stem.resize(stem.size() - std::string_view(".json").size());
-    weights.kind = Kind::Index;
-  } else {
-    return std::nullopt;
-  }
-  const std::size_t dot = stem.find('.');
-  weights.base = stem.substr(0, dot);
-  if (dot != std::string::npos) weights.variant = stem.substr(dot + 1);
-  return weights;
-}
 
 [[noreturn]] void throw_bad_index(const fs::path& index, const std::string& fault) {
   throw WeightError(str(index.string(), ": ", fault, kRemedy));
@@ -117,15 +64,15 @@ WeightFiles weight_files(const fs::path& folder) {
   std::optional<WeightName> best;
   std::error_code unreadable;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable)) {
-    std::optional<WeightName> found = taken_apart(entry.path().filename().string());
-    if (found && (!best || found->rank() < best->rank())) best = std::move(found);
+    std::optional<WeightName> found = parse_weight_name(entry.path().filename().string());
+    if (found && (!best || found->rank("") < best->rank(""))) best = std::move(found);
   }
   if (!best) return {};
   const fs::path path = folder / best->name;
-  if (best->kind == Kind::Shard)
+  if (best->kind == WeightName::Kind::Shard)
     throw WeightError(str(path.string(), ": a shard without an index: expected '", best->base,
-                          kIndexMark, ".json'", kRemedy));
-  if (best->kind == Kind::Index) return sharded(path);
+                          ".safetensors.index.json'", kRemedy));
+  if (best->kind == WeightName::Kind::Index) return sharded(path);
   return {{path}, {}, {}};
 }
 

@@ -104,13 +104,10 @@ void check_model_file(const std::string& source) {
   for (const fs::path& folder : model_folders)
     for (const std::string& name : entries_of(folder))
       if (name.ends_with('/')) shipped.push_back(name.substr(0, name.size() - 1));
-  const bool like_hub_id = std::ranges::count(source, '/') == 1 && !source.starts_with('.') &&
-                           !source.starts_with('/') && !source.ends_with('/');
-  throw WeightError(str(
-      "model '", source, "': no such folder or file",
-      like_hub_id ? ", and fetching a hub id is not supported yet" : "", "; give ", kWanted,
-      shipped.empty() ? " or a .safetensors file" : "",
-      shipped.empty() ? "" : str(", a .safetensors file, or a shipped model: ", listed(shipped))));
+  throw WeightError(str("model '", source, "': no such folder or file; give ", kWanted,
+                        ", a .safetensors file, ", shipped.empty() ? "or " : "",
+                        "a hub id (owner/name)",
+                        shipped.empty() ? "" : str(", or a shipped model: ", listed(shipped))));
 }
 
 [[noreturn]] void throw_no_part(const fs::path& model, const std::string& part) {
@@ -147,22 +144,27 @@ OpenComponent open_part_folder(const fs::path& folder) {
 
 }  // namespace
 
-fs::path find_model(const std::string& source, const std::vector<fs::path>& model_folders) {
+std::optional<fs::path> existing_model(const std::string& source,
+                                       const std::vector<fs::path>& model_folders) {
+  if (source.empty()) return std::nullopt;
   std::error_code unreadable;
   std::vector<fs::path> candidates{source};
   for (const fs::path& folder : model_folders) candidates.push_back(folder / source);
-  for (const fs::path& candidate : candidates) {
-    if (source.empty()) break;
-    if (fs::is_directory(candidate, unreadable)) {
-      check_model_folder(candidate);
+  for (const fs::path& candidate : candidates)
+    if (fs::is_directory(candidate, unreadable) || fs::is_regular_file(candidate, unreadable))
       return candidate;
-    }
-    if (fs::is_regular_file(candidate, unreadable)) {
-      check_model_file(source);
-      return candidate;
-    }
-  }
-  throw_not_found(source, model_folders);
+  return std::nullopt;
+}
+
+fs::path find_model(const std::string& source, const std::vector<fs::path>& model_folders) {
+  const auto model = existing_model(source, model_folders);
+  if (!model) throw_not_found(source, model_folders);
+  std::error_code unreadable;
+  if (fs::is_directory(*model, unreadable))
+    check_model_folder(*model);
+  else
+    check_model_file(source);
+  return *model;
 }
 
 OpenComponent open_component(const fs::path& model, const std::string& part) {

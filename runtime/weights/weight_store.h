@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,14 @@ namespace emulsion {
 
 class MemoryMeter;
 
-// Finds a model: a folder in diffusers' layout or a single .safetensors file, given as a path, or
-// by name below one of `model_folders` (the shipped models).  Throws WeightError when there is
-// none, the folder is empty, or it is something else (a pickle file and a hub id are told why not).
-// [any thread]
+// The folder or file that `source` names, whatever it is: a path, or a name below one of
+// `model_folders` (the shipped models).  [any thread]
+std::optional<std::filesystem::path> existing_model(
+    const std::string& source, const std::vector<std::filesystem::path>& model_folders);
+
+// The same of a model: a folder in diffusers' layout or a single .safetensors file.  Throws
+// WeightError when there is none, the folder is empty, or it is something else (a pickle file is
+// told why not).  [any thread]
 std::filesystem::path find_model(const std::string& source,
                                  const std::vector<std::filesystem::path>& model_folders);
 

@@ -72,7 +72,10 @@ int run(const Options& options, const Session& session) {
     Callbacks callbacks;
     callbacks.cancelled = &interrupt_flag();
     callbacks.warn = [&](const std::string& line) { bar.print("emulsion: " + line); };
-    if (!options.quiet) callbacks.progress = [&](const Progress& progress) { bar.show(progress); };
+    if (!options.quiet) {
+      callbacks.progress = [&](const Progress& progress) { bar.show(progress); };
+      callbacks.download = [&](const Download& download) { bar.show(download); };
+    }
     outcome = session.run(request, callbacks);
   }
   if (!options.report.empty()) write_file("--report", options.report, outcome.report);
@@ -115,6 +118,26 @@ int inspect(const Options& options, const Session& session) {
   return 0;
 }
 
+int pull(const Options& options, const Session& session) {
+  std::string path;
+  {
+    ProgressBar bar;
+    Callbacks callbacks;
+    callbacks.cancelled = &interrupt_flag();
+    callbacks.warn = [&](const std::string& line) { bar.print("emulsion: " + line); };
+    if (!options.quiet) callbacks.download = [&](const Download& download) { bar.show(download); };
+    path = session.pull({options.model, options.dtype, options.verify}, callbacks);
+  }
+  std::cout << path << '\n';
+  return 0;
+}
+
+int list_models(const Options& options, const Session& session) {
+  const ModelList models = session.models();
+  std::cout << (options.json ? models.json : models.text);
+  return 0;
+}
+
 int nodes(const Options& options, const Session& session) {
   if (!options.why.empty())
     std::cout << session.why(options.why);
@@ -147,6 +170,8 @@ int run_command(const Options& options, const std::string& usage) {
       return 0;
     case Command::Bench: return bench(options, session);
     case Command::Inspect: return inspect(options, session);
+    case Command::Pull: return pull(options, session);
+    case Command::List: return list_models(options, session);
     case Command::Graph: std::cout << session.dot(options.graph); return 0;
   }
   return 0;

@@ -46,8 +46,30 @@ void add_plugins(CLI::App& command, Options& options) {
       ->allow_extra_args(false);
 }
 
+void add_hub(CLI::App& models, Options& options) {
+  CLI::App* pull = models.add_subcommand(
+      "pull", "Downloads a model from the hub, or what is missing of it, and prints where it is");
+  pull->callback([&options] { options.command = Command::Pull; });
+  pull->add_option("model", options.model,
+                   "owner/name, owner/name@revision, or one file of it: "
+                   "owner/name/path/to/a.safetensors")
+      ->type_name("HUB_ID")
+      ->required();
+  pull->add_option("--dtype", options.dtype,
+                   "f32 takes weights of full precision; with others, half the bytes where there "
+                   "is a choice")
+      ->type_name("TYPE");
+  pull->add_flag("--verify", options.verify,
+                 "Checks what is there, and gets again what is damaged");
+  pull->add_flag("--quiet", options.quiet, "No progress");
+  CLI::App* list = models.add_subcommand("list", "Lists the shipped models and the pulled ones");
+  list->callback([&options] { options.command = Command::List; });
+  list->add_flag("--json", options.json, "As JSON, with paths");
+}
+
 void add_models(CLI::App& app, Options& options) {
-  CLI::App* models = app.add_subcommand("models", "What there is to know before a run");
+  CLI::App* models =
+      app.add_subcommand("models", "Models, and what else there is to know before a run");
   models->require_subcommand(1);
   CLI::App* bench = models->add_subcommand(
       "bench", "Measures again how fast devices are; plans are made by that");
@@ -58,10 +80,12 @@ void add_models(CLI::App& app, Options& options) {
   inspect->callback([&options] { options.command = Command::Inspect; });
   inspect
       ->add_option("model", options.model,
-                   "A folder, a .safetensors file, or the name of a shipped model")
+                   "A folder, a .safetensors file, the name of a shipped model, or a hub id that "
+                   "has been pulled")
       ->type_name("MODEL")
       ->required();
   inspect->add_flag("--json", options.json, "As JSON, with every name");
+  add_hub(*models, options);
 }
 
 void add_commands(CLI::App& app, Options& options) {

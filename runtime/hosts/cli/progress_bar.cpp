@@ -15,7 +15,7 @@
 namespace emulsion::cli {
 namespace {
 
-constexpr std::int64_t kWidth = 30;  // characters of the bar
+constexpr std::size_t kWidth = 30;  // characters of the bar
 
 bool stderr_is_terminal() {
 #if defined(_WIN32)
@@ -35,6 +35,17 @@ std::string iterations_text(const Progress& progress) {
   std::string text = str(progress.iteration, "/", progress.iterations);
   if (progress.seconds_left > 0) text += str(", ", time_text(progress.seconds_left), " left");
   return text;
+}
+
+std::string download_text(const Download& download) {
+  std::string text = str(format_bytes(download.bytes_done), " of ", format_bytes(download.bytes));
+  const auto left = static_cast<double>(download.bytes - download.bytes_done);
+  if (left > 0 && download.bytes_per_second > 0) {
+    const auto speed = static_cast<Bytes>(download.bytes_per_second);
+    text += str(", ", format_bytes(speed), "/s, ", time_text(left / download.bytes_per_second),
+                " left");
+  }
+  return str(download.model, ": ", text);
 }
 
 }  // namespace
@@ -63,6 +74,18 @@ void ProgressBar::show(const Progress& progress) {
   print(str("step ", iterations_text(progress)));
 }
 
+void ProgressBar::show(const Download& download) {
+  const double part = download.bytes == 0 ? 1
+                                          : static_cast<double>(download.bytes_done) /
+                                                static_cast<double>(download.bytes);
+  if (on_terminal_) return draw(part, download_text(download));
+  const auto now = std::chrono::steady_clock::now();
+  const bool finished = download.files_done == download.files;
+  if (!finished && now - last_line_ < std::chrono::seconds(10)) return;
+  last_line_ = now;
+  print("downloading " + download_text(download));
+}
+
 void ProgressBar::draw(const Progress& progress) {
   clear();
   drawn_ = true;
@@ -70,10 +93,16 @@ void ProgressBar::draw(const Progress& progress) {
     std::cerr << progress.node << " …" << std::flush;
     return;
   }
-  const std::int64_t filled = kWidth * progress.iteration / progress.iterations;
-  std::cerr << '[' << std::string(static_cast<std::size_t>(filled), '#')
-            << std::string(static_cast<std::size_t>(kWidth - filled), '.') << "] "
-            << iterations_text(progress) << std::flush;
+  draw(static_cast<double>(progress.iteration) / static_cast<double>(progress.iterations),
+       iterations_text(progress));
+}
+
+void ProgressBar::draw(double part, const std::string& text) {
+  clear();
+  drawn_ = true;
+  const auto filled = static_cast<std::size_t>(part * kWidth);
+  std::cerr << '[' << std::string(filled, '#') << std::string(kWidth - filled, '.') << "] " << text
+            << std::flush;
 }
 
 }  // namespace emulsion::cli

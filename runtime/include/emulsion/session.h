@@ -53,10 +53,20 @@ struct Progress {
   double seconds_left = 0;      // of the loop, from its iterations so far; 0 while unknown
 };
 
+// Where the download of a model stands.
+struct Download {
+  std::string model;  // the hub id
+  std::size_t files = 0, files_done = 0;
+  Bytes bytes = 0, bytes_done = 0;
+  double bytes_per_second = 0;
+};
+
 // How a host takes part in a run.  The functions are called on the thread that called run().
 struct Callbacks {
-  const std::atomic<bool>* cancelled = nullptr;  // set it from anywhere: the run ends within a step
+  // Set it from anywhere: the run ends within a step, a download within a second.
+  const std::atomic<bool>* cancelled = nullptr;
   std::function<void(const Progress&)> progress;
+  std::function<void(const Download&)> download;
   std::function<void(const std::string& line)> warn;
 };
 
@@ -68,6 +78,18 @@ struct Outcome {
 
 // What a model is, as its headers and configs tell: for people, and JSON.
 struct ModelDescription {
+  std::string text, json;
+};
+
+// A model to bring from the hub to its cache.
+struct PullRequest {
+  std::string model;           // owner/name[@revision][/path/in/repository.safetensors]
+  std::string dtype = "auto";  // f32 takes weights of full precision where there are others
+  bool verify = false;         // checks what is there as well, and gets again what is damaged
+};
+
+// The models that are there by name: for people, and JSON.
+struct ModelList {
   std::string text, json;
 };
 
@@ -115,9 +137,15 @@ class EMULSION_EXPORT Session {
   // Measures the devices anew, for all plans from now on.
   Speeds bench(const std::vector<std::string>& devices, const Callbacks& callbacks = {}) const;
 
-  // `model` is a folder, a single file, or the name of a shipped model.  No weights are read.
+  // `model` is a folder, a single file, the name of a shipped model, or a hub id that is in the
+  // hub's cache.  No weights are read.
   ModelDescription inspect(const std::string& model) const;
+  // The shipped models, and those in the hub's cache.
+  ModelList models() const;
+  // Gives the path of the folder or file in the hub's cache.  What is there is not brought again.
+  std::string pull(const PullRequest& request, const Callbacks& callbacks = {}) const;
 
+  // Models that hub ids name and the hub's cache lacks are downloaded before anything is planned.
   // Where memory runs out the rest is planned again, within less; the second time without a step
   // done in between ends the run with OutOfMemory.
   Outcome run(const Request& request, const Callbacks& callbacks = {}) const;

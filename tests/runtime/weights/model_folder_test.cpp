@@ -33,16 +33,11 @@ TEST_CASE("a model is found by its path, and by its name among the shipped ones"
 
 TEST_CASE("a model that is not there is said with the shipped ones") {
   CHECK(fault_of("tiny", {kShipped}) ==
-        "no such folder or file; give a folder in diffusers' layout, a .safetensors file, or a "
-        "shipped model: 'tiny-sd21', 'tiny-sdxl'");
+        "no such folder or file; give a folder in diffusers' layout, a .safetensors file, a hub id "
+        "(owner/name), or a shipped model: 'tiny-sd21', 'tiny-sdxl'");
   CHECK(fault_of("") ==
-        "no such folder or file; give a folder in diffusers' layout or a .safetensors file");
-}
-
-TEST_CASE("a hub id is said to be not supported yet") {
-  CHECK(fault_of("stabilityai/stable-diffusion-2-1") ==
-        "no such folder or file, and fetching a hub id is not supported yet; give a folder in "
-        "diffusers' layout or a .safetensors file");
+        "no such folder or file; give a folder in diffusers' layout, a .safetensors file, or a hub "
+        "id (owner/name)");
 }
 
 TEST_CASE("of files, those in safetensors format can be models, and pickles are told why not") {
