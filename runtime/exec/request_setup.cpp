@@ -49,8 +49,8 @@ void bind_graph(const Request& request, const NodeCatalog& catalog, RequestSetup
 
 void open_components(RequestSetup& setup) {
   for (const ComponentRef& ref : setup.graph.components)
-    setup.components.push_back(
-        open_component(find_model(ref.source, share_folders("models")), ref.part));
+    setup.components.push_back(open_component(find_model(ref.source, share_folders("models")),
+                                              ref.part, share_folders("tokenizer")));
 }
 
 Forecasts forecast_in(const RequestSetup& setup, c10::ScalarType dtype) {

@@ -13,6 +13,7 @@
 #include "memory/memory_meter.h"
 #include "plan/plan_views.h"
 #include "plugins/plugin_registry.h"
+#include "weights/conversion.h"
 #include "weights/model_report.h"
 #include "weights/weight_store.h"
 
@@ -51,6 +52,29 @@ RunOptions options_of(const Callbacks& callbacks) {
       callbacks.progress({at.node, at.iteration, at.iterations, at.seconds_left});
     };
   return options;
+}
+
+ModelLayout layout_of(const ModelConversion& conversion) {
+  const bool ends_so = conversion.target.extension() == ".safetensors";
+  if (conversion.layout == "folder") return ModelLayout::Folder;
+  if (conversion.layout == "auto") return ends_so ? ModelLayout::SingleFile : ModelLayout::Folder;
+  if (conversion.layout != "single")
+    throw GraphError(str("--layout ", conversion.layout, ": expected auto, folder or single"));
+  if (!ends_so)
+    throw GraphError(str("'", conversion.target.string(),
+                         "': expected a name that ends with .safetensors for a single file"));
+  return ModelLayout::SingleFile;
+}
+
+std::optional<c10::ScalarType> dtype_of(const ModelConversion& conversion) {
+  if (conversion.dtype == "keep") return std::nullopt;
+  if (conversion.dtype == "auto") throw GraphError("--dtype auto: expected keep, f32, f16 or bf16");
+  return parse_dtype(conversion.dtype, {});
+}
+
+// "model/" as "model".
+std::filesystem::path without_slash(const std::filesystem::path& path) {
+  return path.has_filename() ? path : path.parent_path();
 }
 
 void refuse_simulated(const std::vector<std::string>& devices) {
@@ -154,6 +178,22 @@ Speeds Session::bench(const std::vector<std::string>& devices, const Callbacks& 
 ModelDescription Session::inspect(const std::string& model) const {
   const ModelReport report = report_of(find_model(model, share_folders("models")));
   return {to_text(report), to_json(report)};
+}
+
+void Session::convert(const ModelConversion& conversion, const Callbacks& callbacks) const {
+  const ModelLayout layout = layout_of(conversion);
+  const std::optional<c10::ScalarType> dtype = dtype_of(conversion);
+  const std::filesystem::path model = find_model(conversion.source, share_folders("models"));
+  const Conversion plan = plan_conversion(model, without_slash(conversion.target), layout, dtype,
+                                          share_folders("tokenizer"));
+  if (callbacks.warn)
+    for (const std::string& note : plan.notes) callbacks.warn(note);
+  ConversionHooks hooks{callbacks.cancelled, {}};
+  if (callbacks.progress)
+    hooks.progress = [&](std::int64_t done, std::int64_t tensors) {
+      callbacks.progress({.node = {}, .iteration = done, .iterations = tensors});
+    };
+  write_conversion(plan, hooks);
 }
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {

@@ -1,4 +1,3 @@
-#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
@@ -11,16 +10,13 @@
 #include "emulsion/str.h"
 #include "memory/memory_meter.h"
 #include "weights/mapped_file.h"
+#include "weights/read_elements.h"
 #include "weights/safetensors.h"
 #include "weights/weight_copy.h"
 #include "weights/weight_source.h"
 
 namespace emulsion {
 namespace {
-
-// Elements that are converted at a time: the bytes stay in a core's cache, and LibTorch converts
-// fewer than 32768 elements on the thread that asks for it.
-constexpr std::int64_t kConverted = 32704;
 
 struct Located {
   std::string_view name;
@@ -140,52 +136,10 @@ class FilesSource final : public WeightSource {
     const TensorSpec spec{tensor.stored->spec.shape, dtype_of(*tensor.stored)};
     return {new_tensor(spec, place_.device),
             [this, tensor](std::int64_t start, const at::Tensor& into) {
-              fill(*tensor.file, *tensor.stored, start, into);
+              // Host memory beside an accelerator or a logical device is not theirs.
+              read_elements(*tensor.file, *tensor.stored, start, into,
+                            place_.is_host ? place_.meter : nullptr);
             }};
-  }
-
-  void fill(const SafetensorsFile& file, const StoredTensor& stored, std::int64_t start,
-            const at::Tensor& into) const {
-    if (stored.transposed) {
-      fill_transposed(file, stored, start, into);
-      return;
-    }
-    const std::size_t element = c10::elementSize(stored.spec.dtype);
-    FileReader reader(file.path());
-    const auto read = [&](std::int64_t first, const at::Tensor& tensor) {
-      reader.read(stored.begin + static_cast<std::uint64_t>(first) * element,
-                  tensor.mutable_data_ptr(), tensor.nbytes());
-    };
-    if (into.scalar_type() == stored.spec.dtype) {
-      read(start, into);
-      return;
-    }
-    // Host memory beside an accelerator or a logical device is not theirs.
-    const MeterScope scope(place_.is_host ? place_.meter : nullptr, MeterScope::Reach::ThisThread);
-    const std::int64_t step = std::min(into.numel(), kConverted);
-    const at::Tensor staging = at::empty({step}, at::dtype(stored.spec.dtype));
-    for (std::int64_t done = 0; done < into.numel(); done += step) {
-      const at::Tensor part = staging.narrow(0, 0, std::min(step, into.numel() - done));
-      read(start + done, part);
-      into.narrow(0, done, part.numel()).copy_(part);
-    }
-  }
-
-  // By way of a mapping: a row of the result is a column of the file, all over its bytes.
-  static void fill_transposed(const SafetensorsFile& file, const StoredTensor& stored,
-                              std::int64_t start, const at::Tensor& into) {
-    const std::int64_t rows = stored.spec.shape[0], width = stored.spec.shape[1];
-    const MappedFile mapping(file.path(), stored.begin,
-                             static_cast<std::uint64_t>(stored.spec.bytes()));
-    auto* const data = const_cast<std::byte*>(mapping.bytes().data());  // only read
-    const at::Tensor table =
-        at::from_blob(data, {width, rows}, at::dtype(stored.spec.dtype));  // as in the file
-    for (std::int64_t done = 0; done < into.numel();) {
-      const std::int64_t row = (start + done) / width, first = (start + done) % width;
-      const std::int64_t count = std::min(width - first, into.numel() - done);
-      into.narrow(0, done, count).copy_(table.select(1, row).narrow(0, first, count));
-      done += count;
-    }
   }
 
   OpenComponent component_;

@@ -149,10 +149,12 @@ fs::path find_model(const std::string& source, const std::vector<fs::path>& mode
   throw_not_found(source, model_folders);
 }
 
-OpenComponent open_component(const fs::path& model, const std::string& part) {
-  if (part == kIndexPart) return open_index(model);
+OpenComponent open_component(const fs::path& model, const std::string& part,
+                             const std::vector<fs::path>& vocabularies) {
   std::error_code unreadable;
-  if (fs::is_regular_file(model, unreadable)) return open_checkpoint_part(model, part);
+  if (fs::is_regular_file(model, unreadable))
+    return open_checkpoint_part(model, part, vocabularies);
+  if (part == kIndexPart) return open_index(model);
   const fs::path folder = model / part;
   if (!fs::is_directory(folder, unreadable)) throw_no_part(model, part);
   auto component = std::make_shared<Component>();

@@ -37,9 +37,10 @@ BlockName taken_apart(std::string_view name) {
 }
 
 // The query, key and value projections are one tensor in the file, in this order.
+constexpr std::array<const char*, 3> kParts = {"q_proj", "k_proj", "v_proj"};
+
 bool add_stacked(const std::string& name, const BlockName& found, const std::string& scope,
                  Renaming& renaming) {
-  constexpr std::array<const char*, 3> kParts = {"q_proj", "k_proj", "v_proj"};
   const bool weight = found.rest == "attn.in_proj_weight";
   if (!weight && found.rest != "attn.in_proj_bias") return false;
   for (int part = 0; part < 3; ++part)
@@ -68,9 +69,17 @@ bool add(const std::string& name, Renaming& renaming) {
   return true;
 }
 
+// Programs that wrote a file from a folder left out what the penultimate state does without: the
+// last block, and with it the projection.
+bool is_whole(const TensorNames& names, int last) {
+  constexpr int kLastOfH = 23;
+  return last == kLastOfH || std::ranges::find(names, "text_projection") != names.end();
+}
+
 Renaming renamed(const TensorNames& names, bool penultimate) {
   int last = -1;
   for (const std::string& name : names) last = std::max(last, taken_apart(name).block);
+  penultimate = penultimate && is_whole(names, last);
   Renaming renaming;
   for (const std::string& name : names) {
     const bool left_out = penultimate && (name == "text_projection" ||
@@ -84,10 +93,73 @@ Renaming renamed(const TensorNames& names, bool penultimate) {
   return renaming;
 }
 
+constexpr std::string_view kLayers = "text_model.encoder.layers.";
+
+// "text_model.encoder.layers.3.self_attn.q_proj.bias" as 3 and "self_attn.q_proj.bias".
+BlockName layer_of(std::string_view name) {
+  if (!name.starts_with(kLayers)) return {};
+  const auto [layer, rest] = split_at_dot(name.substr(kLayers.size()));
+  return {index_of(layer), rest};
+}
+
+// transformers' name with the prefix that some versions leave out.
+std::string with_prefix(const std::string& name) {
+  const bool has = name.starts_with("text_model.") || name.starts_with("text_projection.");
+  return has ? name : str("text_model.", name);
+}
+
+// True where the name is one of three that are stacked; the first of them stands for all.
+bool compose_stacked(const std::string& name, const BlockName& found, Composition& composition) {
+  constexpr std::string_view kScope = "self_attn.";
+  if (!found.rest.starts_with(kScope)) return false;
+  const auto [part, leaf] = split_at_dot(found.rest.substr(kScope.size()));
+  if (std::ranges::find(kParts, part) == kParts.end() || (leaf != "weight" && leaf != "bias"))
+    return false;
+  if (part != kParts[0]) return true;
+  ComposedTensor stacked{str("transformer.resblocks.", found.block, ".attn.in_proj_", leaf), {}};
+  const std::string scope = name.substr(0, name.size() - part.size() - leaf.size() - 1);
+  for (const char* each : kParts) stacked.sources.push_back(str(scope, each, ".", leaf));
+  composition.tensors.push_back(std::move(stacked));
+  return true;
+}
+
+// `canonical` has the prefix that `name` may lack.
+bool compose(const std::string& name, const std::string& canonical, Composition& composition) {
+  if (canonical == "text_projection.weight") {
+    composition.tensors.push_back({"text_projection", {name}, /*transposed=*/true});
+    return true;
+  }
+  if (std::string swap = swapped(canonical, reversed(ends())); !swap.empty()) {
+    composition.tensors.push_back({std::move(swap), {name}});
+    return true;
+  }
+  const BlockName found = layer_of(canonical);
+  if (found.block < 0) return false;
+  if (compose_stacked(name, found, composition)) return true;
+  const std::string part = swapped(found.rest, reversed(block_parts()));
+  if (part.empty()) return false;
+  composition.tensors.push_back({str("transformer.resblocks.", found.block, ".", part), {name}});
+  return true;
+}
+
 }  // namespace
 
 Renaming rename_open_clip(const TensorNames& names) { return renamed(names, false); }
 
 Renaming rename_open_clip_penultimate(const TensorNames& names) { return renamed(names, true); }
+
+Composition compose_open_clip(const TensorNames& names) {
+  Composition composition;
+  for (const std::string& name : names)
+    if (!name.ends_with("position_ids") && !compose(name, with_prefix(name), composition))
+      composition.unknown.push_back(name);
+  return composition;
+}
+
+Composition compose_clip(const TensorNames& names) {
+  Composition composition;
+  for (const std::string& name : names) composition.tensors.push_back({with_prefix(name), {name}});
+  return composition;
+}
 
 }  // namespace emulsion

@@ -35,6 +35,11 @@ const Swaps& transformer_parts() {
   return swaps;
 }
 
+// Empty where the name is.
+std::string below(const std::string& scope, const std::string& name) {
+  return name.empty() ? "" : str(scope, ".", name);
+}
+
 // Where a block of the checkpoint stands in diffusers' count.
 struct Place {
   int level = 0, unit = 0;
@@ -128,11 +133,91 @@ class Layout {
                : "";
   }
 
-  static std::string below(const std::string& scope, const std::string& name) {
-    return name.empty() ? "" : str(scope, ".", name);
+  std::map<int, Place> input_, output_;  // by block
+};
+
+// "down_blocks.1.resnets.0.norm1.weight" as the side, 1, "resnets", 0 and "norm1.weight".
+struct UnitName {
+  bool down = false;
+  int level = -1, unit = -1;  // below 0: of no unit
+  std::string_view kind, rest;
+};
+
+UnitName unit_of(std::string_view name) {
+  const auto [side, behind] = split_at_dot(name);
+  if (side != "down_blocks" && side != "up_blocks") return {};
+  const auto [level, inside] = split_at_dot(behind);
+  const auto [kind, last] = split_at_dot(inside);
+  const auto [unit, rest] = split_at_dot(last);
+  return {side == "down_blocks", index_of(level), index_of(unit), kind, rest};
+}
+
+// A level of diffusers' count in the checkpoint's.
+struct Level {
+  int units = 0, first = 0;  // how many blocks have a resnet, and which is the first of them
+  bool shrinks = false, attends = false;
+};
+
+class Levels {
+ public:
+  explicit Levels(const TensorNames& names) {
+    for (const std::string& name : names) {
+      const UnitName found = unit_of(name);
+      if (found.level < 0 || found.unit < 0) continue;
+      Level& level = (found.down ? down_ : up_)[found.level];
+      if (found.kind == "resnets") level.units = std::max(level.units, found.unit + 1);
+      level.attends |= found.kind == "attentions";
+      level.shrinks |= found.kind == "downsamplers";
+    }
+    int block = 1;  // input_blocks.0 is conv_in
+    for (auto& [index, level] : down_) {
+      level.first = block;
+      block += level.units + (level.shrinks ? 1 : 0);
+    }
+    block = 0;
+    for (auto& [index, level] : up_) {
+      level.first = block;
+      block += level.units;
+    }
   }
 
-  std::map<int, Place> input_, output_;  // by block
+  std::string composed(const std::string& name) const {
+    if (std::string swap = swapped(name, reversed(ends())); !swap.empty()) return swap;
+    if (name.starts_with("mid_block.")) return middle(split_at_dot(name).second);
+    const UnitName found = unit_of(name);
+    const std::map<int, Level>& levels = found.down ? down_ : up_;
+    const auto level = levels.find(found.level);
+    if (level == levels.end() || found.unit < 0) return {};
+    const std::string side = found.down ? "input_blocks." : "output_blocks.";
+    const int block = level->second.first + found.unit;
+    if (found.kind == "resnets")
+      return below(str(side, block, ".0"), swapped(found.rest, reversed(resnet_parts())));
+    if (found.kind == "attentions")
+      return below(str(side, block, ".1"), swapped(found.rest, reversed(transformer_parts())));
+    return sampler(level->second, found);
+  }
+
+ private:
+  static std::string middle(std::string_view rest) {
+    const auto [kind, behind] = split_at_dot(rest);
+    const auto [unit, part] = split_at_dot(behind);
+    if (kind == "attentions" && unit == "0")
+      return below("middle_block.1", swapped(part, reversed(transformer_parts())));
+    if (kind != "resnets" || (unit != "0" && unit != "1")) return {};
+    return below(unit == "0" ? "middle_block.0" : "middle_block.2",
+                 swapped(part, reversed(resnet_parts())));
+  }
+
+  static std::string sampler(const Level& level, const UnitName& name) {
+    if (name.unit != 0 || !name.rest.starts_with("conv.")) return {};
+    const int behind = level.first + level.units;
+    if (name.down && name.kind == "downsamplers")
+      return below(str("input_blocks.", behind), swapped(name.rest, {{"conv", "0.op"}}));
+    if (name.down || name.kind != "upsamplers") return {};
+    return str("output_blocks.", behind - 1, level.attends ? ".2." : ".1.", name.rest);
+  }
+
+  std::map<int, Level> down_, up_;  // by diffusers' index
 };
 
 }  // namespace
@@ -148,6 +233,19 @@ Renaming rename_ldm_unet(const TensorNames& names) {
       renaming.tensors.push_back({std::move(renamed), name});
   }
   return renaming;
+}
+
+Composition compose_ldm_unet(const TensorNames& names) {
+  const Levels levels(names);
+  Composition composition;
+  for (const std::string& name : names) {
+    std::string composed = levels.composed(name);
+    if (composed.empty())
+      composition.unknown.push_back(name);
+    else
+      composition.tensors.push_back({std::move(composed), {name}});
+  }
+  return composition;
 }
 
 }  // namespace emulsion
