@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cases
+import embeddings
 import layouts
 import schedules
 import sdxl_cases
@@ -101,10 +102,12 @@ def main() -> int:
     if args.check:
         checks = [check_model(recipe, args.out) for recipe in recipes] + [check_tables(args.out)]
         checks += [sdxl_cases.check(args.out / name) for name in sdxl_cases.NAMES]
+        checks.append(embeddings.check(args.out))
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
     sdxl_cases.make(args.out, args.vocab)
+    embeddings.make(args.out)
     write_tables(args.out, args.out)
     return 0
 
