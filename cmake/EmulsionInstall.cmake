@@ -28,6 +28,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/plugin_api/emulsion
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/graphs ${PROJECT_SOURCE_DIR}/examples/models
         DESTINATION ${EMULSION_SHARE_DIR}
         PATTERN CMakeLists.txt EXCLUDE)
+# CLIP's vocabulary, where ./dev could fetch it.
+install(DIRECTORY ${PROJECT_BINARY_DIR}/${EMULSION_SHARE_DIR}/tokenizer
+        DESTINATION ${EMULSION_SHARE_DIR} OPTIONAL)
 
 install(EXPORT EmulsionTargets NAMESPACE Emulsion:: DESTINATION ${package_dir})
 configure_package_config_file(

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2154,SC2034  # build and torch_args are dev's
 
 readonly kTorch="torch==2.13.0"
+readonly kVocabulary="open_clip_torch==3.3.0"  # under the MIT licence, which is copied along
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "dev: $*"; exit 1; }
@@ -96,6 +97,20 @@ need_venv() {
   logged "$(basename "$folder")-pip" "$folder/bin/python" -m pip install \
     --disable-pip-version-check --no-input "$@" || fail "could not install $*"
   printf '%s' "$*" >"$stamp"
+}
+
+# CLIP's vocabulary, so that single-file checkpoints need nothing besides.  A build without network
+# goes on without it.
+need_vocabulary() {
+  local folder="$build/share/emulsion/tokenizer" package
+  [[ -f $folder/vocab.json ]] && return 0
+  if ! (need_venv "$build/venv-clip" --no-deps "$kVocabulary"); then
+    say "dev: going on without CLIP's vocabulary: single-file models need a tokenizer beside them"
+    return 0
+  fi
+  package=("$build"/venv-clip/lib/python3*/site-packages/open_clip)
+  # shellcheck disable=SC2128  # one element
+  python3 scripts/clip_vocabulary.py "$package" "$folder"
 }
 
 need_tools() {

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <memory>
 
+#include "emulsion/output_file.h"
 #include "emulsion/plugin.h"
 #include "models/ops.h"
-#include "models/output_file.h"
 
 namespace emulsion {
 namespace {
@@ -115,7 +115,7 @@ class ImageWrite final : public Node {
       throw GraphError(
           str("input 'image' is ", shape_text(image.shape), ": expected [B, 3, H, W]"));
     pixel_type(format_of(path_), bits_);
-    models::check_can_hold(path_);  // before hours are spent on what is to be written
+    check_can_hold(path_);  // before hours are spent on what is to be written
     const Bytes picture = 3 * image.shape[2] * image.shape[3] * Bytes{sizeof(float)};
     return {.outputs = {{"paths", joined(paths_of(image.shape[0]))}}, .workspace = 6 * picture};
   }
@@ -132,7 +132,7 @@ class ImageWrite final : public Node {
       const at::Tensor pixels =
           pixels_of(image.select(0, static_cast<std::int64_t>(i)), type, linear);
       const std::vector<unsigned char> bytes = encoded(pixels, format, type, linear);
-      models::OutputFile file(paths[i]);
+      OutputFile file(paths[i]);
       file.write(std::as_bytes(std::span(bytes)));
       file.commit();
     }

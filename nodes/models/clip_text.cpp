@@ -43,9 +43,11 @@ ClipTextEmbeddings::ClipTextEmbeddings(const WeightView& w, const ClipTextConfig
       position_embedding(w.tensor("position_embedding.weight", {config.max_tokens, config.width})) {
 }
 
-at::Tensor ClipTextEmbeddings::operator()(const at::Tensor& ids) const {
-  // [L, D] is added to [B, L, D]
-  return at::embedding(token_embedding, ids).add_(position_embedding.narrow(0, 0, ids.size(1)));
+at::Tensor ClipTextEmbeddings::operator()(const at::Tensor& ids, const TokenVectors& others) const {
+  const at::Tensor x = at::embedding(token_embedding, ids);  // [B, L, D]
+  if (others.places.defined())
+    x.view({-1, x.size(2)}).index_copy_(0, others.places, others.vectors.to(x.scalar_type()));
+  return x.add_(position_embedding.narrow(0, 0, ids.size(1)));  // [L, D] to each of B
 }
 
 ClipText::ClipText(const WeightView& w, const ClipTextConfig& config, const ClipTextChoice& wanted)
@@ -71,13 +73,13 @@ ClipText::ClipText(const WeightView& w, const ClipTextConfig& config, const Clip
   w.ignore({"embeddings.position_ids"});
 }
 
-ClipTextStates ClipText::operator()(const at::Tensor& ids) const {
+ClipTextStates ClipText::operator()(const at::Tensor& ids, const TokenVectors& others) const {
   const std::size_t last = layers.size();
   // Without a projection, the layers end where the choice does.
   const std::size_t chosen =
       text_projection ? last - static_cast<std::size_t>(choice.skipped) : last;
   ClipTextStates states;
-  at::Tensor x = embeddings()(ids);  // [B, L, D]
+  at::Tensor x = embeddings()(ids, others);  // [B, L, D]
   for (std::size_t i = 0; i < last; ++i) {
     layers[i]().apply_(x);
     if (i + 1 == chosen && chosen < last)

@@ -21,11 +21,17 @@ struct ClipTextLayer {
   void apply_(at::Tensor& x) const;  // x [B, L, D], in place
 };
 
+// Vectors that stand for tokens, see embeddings.h.
+struct TokenVectors {
+  at::Tensor places;   // [n] int64, counted through [B, L]; undefined where there are none
+  at::Tensor vectors;  // [n, D]
+};
+
 struct ClipTextEmbeddings {
   at::Tensor token_embedding, position_embedding;
 
   ClipTextEmbeddings(const WeightView& w, const ClipTextConfig& config);
-  at::Tensor operator()(const at::Tensor& ids) const;  // [B, L] -> [B, L, D]
+  at::Tensor operator()(const at::Tensor& ids, const TokenVectors& others) const;  // -> [B, L, D]
 };
 
 // Which states are wanted: those behind the last layer but `skipped`, normed or not.
@@ -49,7 +55,7 @@ struct ClipText {
   // Takes names with and without the prefix `text_model.`.
   ClipText(const WeightView& w, const ClipTextConfig& config, const ClipTextChoice& wanted = {});
   // ids [B, L] int64, each below the size of the vocabulary
-  ClipTextStates operator()(const at::Tensor& ids) const;
+  ClipTextStates operator()(const at::Tensor& ids, const TokenVectors& others = {}) const;
 };
 
 // Where the state is that stands for a whole prompt, ids [L].  Configs of the first CLIP give 2 for

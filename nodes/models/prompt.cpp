@@ -7,6 +7,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "models/embeddings.h"
 #include "models/tokenizer_unicode.h"
 
 namespace emulsion::models {
@@ -106,6 +107,30 @@ std::vector<std::string_view> words_of(std::string_view text) {
   return words;
 }
 
+// A word that names an embedding, and what stands before and behind it.
+struct EmbeddingWord {
+  std::string_view before, behind;
+  std::string name;
+  std::filesystem::path file;
+};
+
+// Commas and the like belong to the text behind, unless a file's name has them.  Throws GraphError
+// when there is no such embedding.
+std::optional<EmbeddingWord> embedding_in(std::string_view word,
+                                          const std::filesystem::path& folder) {
+  const std::size_t begin = word.find(kEmbeddingWord);
+  if (begin == std::string_view::npos) return std::nullopt;
+  const std::string_view named = word.substr(begin + kEmbeddingWord.size());
+  const std::size_t last = named.find_last_not_of(",.;:!?");
+  const std::string_view plain = named.substr(0, last == std::string_view::npos ? 0 : last + 1);
+  if (plain.empty()) return std::nullopt;
+  for (const std::string_view name : {named, plain})
+    if (auto file = find_embedding(folder, std::string(name)); !file.empty())
+      return EmbeddingWord{word.substr(0, begin), named.substr(name.size()), std::string(name),
+                           std::move(file)};
+  refuse_embedding(folder, std::string(plain));
+}
+
 // Fills chunks from the front; every one begins with the start and ends with the end token.
 class ChunkWriter {
  public:
@@ -114,13 +139,17 @@ class ChunkWriter {
     append(tokenizer_.bos(), 1);
   }
 
-  void add_word(const std::vector<std::int64_t>& ids, double weight) {
+  // Gives the places of the tokens.
+  std::vector<std::int64_t> add_word(const std::vector<std::int64_t>& ids, double weight) {
     if (ids.size() > room_ && ids.size() < std::min(kLongWord, capacity() + 1)) next_chunk();
+    std::vector<std::int64_t> places;
     for (const std::int64_t id : ids) {
       if (room_ == 0) next_chunk();
+      places.push_back(static_cast<std::int64_t>(tokens_.ids.size()));
       append(id, static_cast<float>(weight));
       --room_;
     }
+    return places;
   }
 
   void finish() {
@@ -150,6 +179,41 @@ class ChunkWriter {
   std::size_t room_;  // tokens that the current chunk still takes
 };
 
+class PromptWriter {
+ public:
+  PromptWriter(const Tokenizer& tokenizer, const PromptOptions& options, PromptTokens& tokens)
+      : tokenizer_(tokenizer), options_(options), tokens_(tokens), chunks_(tokenizer, tokens) {}
+
+  void add(std::string_view word, double weight) {
+    const std::optional<EmbeddingWord> named = embedding_in(word, options_.embeddings);
+    if (!named) {
+      add_ids(tokenizer_.encode(word), weight);
+      return;
+    }
+    add_ids(tokenizer_.encode(named->before), weight);
+    EmbeddingPlaces& embedding = tokens_.embeddings[named->name];
+    embedding.length = embedding_length(named->file);
+    const auto length = static_cast<std::size_t>(embedding.length);
+    std::vector<std::int64_t> places = add_ids(std::vector<std::int64_t>(length), weight);
+    places.resize(length, -1);
+    embedding.places.insert(embedding.places.end(), places.begin(), places.end());
+    if (!named->behind.empty()) add(named->behind, weight);
+  }
+
+  void finish() { chunks_.finish(); }
+
+ private:
+  std::vector<std::int64_t> add_ids(std::vector<std::int64_t> ids, double weight) {
+    if (options_.cut) ids.resize(std::min(ids.size(), chunks_.room()));
+    return chunks_.add_word(ids, weight);
+  }
+
+  const Tokenizer& tokenizer_;
+  const PromptOptions& options_;
+  PromptTokens& tokens_;
+  ChunkWriter chunks_;
+};
+
 }  // namespace
 
 std::vector<WeightedText> parse_emphasis(std::string_view prompt) {
@@ -167,14 +231,9 @@ PromptTokens tokenize_prompt(const Tokenizer& tokenizer, std::string_view prompt
                                               : std::vector<WeightedText>{{std::string(prompt), 1}};
   PromptTokens tokens;
   tokens.length = tokenizer.max_length();
-  ChunkWriter writer(tokenizer, tokens);
-  for (const WeightedText& part : parts) {
-    for (const std::string_view word : words_of(part.text)) {
-      std::vector<std::int64_t> ids = tokenizer.encode(word);
-      if (options.cut) ids.resize(std::min(ids.size(), writer.room()));
-      writer.add_word(ids, part.weight);
-    }
-  }
+  PromptWriter writer(tokenizer, options, tokens);
+  for (const WeightedText& part : parts)
+    for (const std::string_view word : words_of(part.text)) writer.add(word, part.weight);
   writer.finish();
 
   PromptTokens empty;

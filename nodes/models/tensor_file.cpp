@@ -9,9 +9,9 @@
 #include <optional>
 
 #include "emulsion/errors.h"
+#include "emulsion/output_file.h"
 #include "emulsion/str.h"
 #include "models/ops.h"
-#include "models/output_file.h"
 
 namespace emulsion::models {
 
@@ -116,6 +116,14 @@ TensorInFile find_tensor(const std::filesystem::path& file, const std::string& n
     refuse(file, str("no tensor '", name, "'; it has ", names.empty() ? "none" : names));
   }
   return checked_entry(file, header, found.key(), *found);
+}
+
+std::map<std::string, TensorInFile> tensors_in(const std::filesystem::path& file) {
+  const Header header = read_header(file);
+  std::map<std::string, TensorInFile> tensors;
+  for (const auto& [name, entry] : header.entries.items())
+    tensors.emplace(name, checked_entry(file, header, name, entry));
+  return tensors;
 }
 
 at::Tensor read_tensor(const std::filesystem::path& file, const std::string& name) {

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "emulsion/value.h"
@@ -18,6 +19,10 @@ struct TensorInFile {
 // Finds the tensor of the name, or the only one there is, by the header alone.  Throws GraphError
 // when the file is missing, damaged, or has neither.  [any thread]
 TensorInFile find_tensor(const std::filesystem::path& file, const std::string& name);
+
+// All tensors of the file by name.  Throws GraphError when it is missing, damaged, or has one that
+// is not of floating numbers.  [any thread]
+std::map<std::string, TensorInFile> tensors_in(const std::filesystem::path& file);
 
 // The tensor of that name, in its stored dtype.  Throws GraphError.  [any thread]
 at::Tensor read_tensor(const std::filesystem::path& file, const std::string& name);

@@ -1,8 +1,8 @@
 #include <memory>
 
+#include "emulsion/output_file.h"
 #include "emulsion/plugin.h"
 #include "models/ops.h"
-#include "models/output_file.h"
 #include "models/tensor_file.h"
 
 namespace emulsion {
@@ -14,7 +14,7 @@ class TensorWrite final : public Node {
       : path_(params.get<std::string>("path")), name_(params.get<std::string>("name")) {}
 
   Forecast forecast(const ForecastContext& context) const override {
-    models::check_can_hold(path_);  // before hours are spent on what is to be written
+    check_can_hold(path_);  // before hours are spent on what is to be written
     const TensorSpec stored{context.tensor("latent").shape, at::kFloat};
     return {.outputs = {{"paths", path_}}, .workspace = stored.bytes()};
   }

@@ -1,7 +1,9 @@
+#include <filesystem>
 #include <span>
 
 #include "models/clip_text.h"
 #include "models/cost.h"
+#include "models/embeddings.h"
 #include "models/ops.h"
 
 namespace emulsion {
@@ -34,11 +36,18 @@ bool any_weighted(const at::Tensor& weights) {
   return std::ranges::any_of(list, [](float weight) { return weight != 1.0F; });
 }
 
+// "embedding:cat" as "cat"; empty for what else tokens hold.
+std::string embedding_of(const std::string& key) {
+  const bool is_one = key.starts_with(models::kEmbeddingWord);
+  return is_one ? key.substr(models::kEmbeddingWord.size()) : "";
+}
+
 class TextEncoder final : public Node {
  public:
   explicit TextEncoder(const Params& params)
       : penultimate_(params.get<std::string>("states") == kPenultimate),
-        clip_skip_(params.get<std::int64_t>("clip_skip")) {}
+        clip_skip_(params.get<std::int64_t>("clip_skip")),
+        embeddings_(params.find<std::string>("embeddings").value_or("")) {}
 
   Forecast forecast(const ForecastContext& context) const override {
     const models::ClipTextConfig config =
@@ -64,7 +73,8 @@ class TextEncoder final : public Node {
     const Bytes states = hidden_bytes({ids[0] + 1, ids[1], config.width});
     const Bytes last = config.projection > 0 ? states : 0;
     return {.outputs = {{"condition", std::move(condition)}},
-            .workspace = std::max(3 * states, cost.workspace - hidden.bytes()) + last,
+            .workspace = std::max(3 * states, cost.workspace - hidden.bytes()) + last +
+                         embedding_bytes(context.bundle("tokens"), config),
             .work = cost.work,
             .cpu_workspace = cost.cpu_workspace};
   }
@@ -77,14 +87,15 @@ class TextEncoder final : public Node {
     const at::Tensor ids = tokens.at("ids").contiguous();          // [K, L]
     const at::Tensor weights = tokens.at("weights").contiguous();  // [K, L]
     check_ids(ids, config.vocabulary);
+    const models::TokenVectors others = token_vectors(tokens, config, context);
     models::ClipTextStates states;
     if (any_weighted(weights)) {
       const at::Tensor empty = tokens.at("empty").contiguous();  // [1, L]
       check_ids(empty, config.vocabulary);
-      states = encoder(at::cat({ids, empty}).to(context.device()));
+      states = encoder(at::cat({ids, empty}).to(context.device()), others);
       states.hidden = weighted(states.hidden, weights.to(context.device()));
     } else {
-      states = encoder(ids.to(context.device()));
+      states = encoder(ids.to(context.device()), others);
     }
     Bundle condition;
     condition["hidden"] =
@@ -97,6 +108,48 @@ class TextEncoder final : public Node {
   }
 
  private:
+  at::Tensor read_embedding(const std::string& name, const models::ClipTextConfig& config) const {
+    const std::filesystem::path file = models::find_embedding(embeddings_, name);
+    if (file.empty()) models::refuse_embedding(embeddings_, name);
+    return models::read_embedding(file, config.width, config.projection > 0);  // [k, D]
+  }
+
+  // The vectors of all places in float32, once more in the dtype of the run, and the places; of one
+  // embedding the file's.  Checks the files on the way.
+  Bytes embedding_bytes(const BundleSpec& tokens, const models::ClipTextConfig& config) const {
+    Bytes bytes = 0;
+    for (const auto& [key, places] : tokens) {
+      const std::string name = embedding_of(key);
+      if (name.empty()) continue;
+      const at::Tensor vectors = read_embedding(name, config);
+      if (vectors.size(0) != places.shape[1])
+        throw GraphError(str("embedding '", name, "': has ", vectors.size(0), " vectors: expected ",
+                             places.shape[1], ", as its tokens have"));
+      bytes += places.count() * (config.width * 2 + 2) * 4 + static_cast<Bytes>(vectors.nbytes());
+    }
+    return bytes;
+  }
+
+  models::TokenVectors token_vectors(const Bundle& tokens, const models::ClipTextConfig& config,
+                                     const RunContext& context) const {
+    std::vector<std::int64_t> places;
+    std::vector<at::Tensor> rows;  // [1, D] each
+    for (const auto& [key, tensor] : tokens) {
+      const std::string name = embedding_of(key);
+      if (name.empty()) continue;
+      const at::Tensor vectors = read_embedding(name, config).to(at::kFloat);
+      const at::Tensor all = tensor.contiguous();  // [m, k]
+      for (std::int64_t i = 0; i < all.numel(); ++i) {
+        const std::int64_t place = all.const_data_ptr<std::int64_t>()[i];
+        if (place < 0) continue;  // the prompt was cut
+        places.push_back(place);
+        rows.push_back(vectors.narrow(0, i % vectors.size(0), 1));
+      }
+    }
+    if (rows.empty()) return {};
+    return {at::tensor(places, at::kLong).to(context.device()), at::cat(rows).to(context.device())};
+  }
+
   models::ClipTextChoice choice_in(const models::ClipTextConfig& config) const {
     const std::int64_t skipped = clip_skip_ + (penultimate_ ? 1 : 0);
     if (skipped > 0 && skipped >= config.layers)
@@ -116,6 +169,7 @@ class TextEncoder final : public Node {
 
   bool penultimate_;
   std::int64_t clip_skip_;
+  std::filesystem::path embeddings_;
 };
 
 void describe(std::vector<NodeDescriptor>& nodes) {
@@ -135,7 +189,13 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .fallback = std::int64_t{0},
                    .help = "How many layers earlier to take the states.",
                    .min = 0,
-                   .display_max = 4}},
+                   .display_max = 4},
+                  {.name = "embeddings",
+                   .fallback = std::string(),
+                   .help = "The folder of the embeddings that the prompt names, as the tokenizer "
+                           "has it.",
+                   .optional = true,
+                   .file = true}},
        .slots = {{"encoder", "a text encoder of CLIP's kind", true}},
        .phase = Phase::Encode,
        .create = [](const Params& params) { return std::make_unique<TextEncoder>(params); }});

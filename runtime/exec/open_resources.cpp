@@ -10,6 +10,7 @@
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "exec/model_location.h"
+#include "exec/shipped_files.h"
 #include "weights/adapter.h"
 #include "weights/model_report.h"
 #include "weights/safetensors.h"
@@ -25,6 +26,10 @@ constexpr const char* kFileInFolder = "pytorch_lora_weights.safetensors";  // as
 fs::path place_of(const std::string& source) {
   if (is_part_folder(source)) return source;
   return locate_model(source);
+}
+
+OpenComponent open_part(const std::string& model, const std::string& part) {
+  return open_component(locate_model(model), part, share_folders("tokenizer"));
 }
 
 fs::path adapter_file(const std::string& source) {
@@ -122,9 +127,8 @@ class ResourceOpener {
   OpenComponent made_by(const Resource::Checkpoint& checkpoint, const Resource&,
                         const std::string& part) {
     const auto other = checkpoint.parts.find(part);
-    if (other == checkpoint.parts.end())
-      return open_component(locate_model(checkpoint.source), part);
-    const OpenComponent own = open_component(locate_model(checkpoint.source), part);
+    if (other == checkpoint.parts.end()) return open_part(checkpoint.source, part);
+    const OpenComponent own = open_part(checkpoint.source, part);
     return open_replacement(place_of(other->second), part, own.component->config);
   }
 

@@ -107,37 +107,38 @@ Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
     component.changed = cost.changed;
   }
   return forecasts;
+}
 
-  std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog) {
-    RequestSetup setup;
-    bind_graph(request, catalog, setup);
-    std::vector<std::string> sources;
-    const auto note = [&](const std::string& source) {
-      const bool known = std::ranges::find(sources, source) != sources.end();
-      if (!known && !source.empty() && !is_part_folder(source)) sources.push_back(source);
-    };
-    for (const Resource& resource : setup.graph.resources) {
-      const auto* checkpoint = std::get_if<Resource::Checkpoint>(&resource.made);
-      if (checkpoint == nullptr) continue;
-      note(checkpoint->source);
-      for (const auto& [part, source] : checkpoint->parts) note(source);
-    }
-    return sources;
+std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog) {
+  RequestSetup setup;
+  bind_graph(request, catalog, setup);
+  std::vector<std::string> sources;
+  const auto note = [&](const std::string& source) {
+    const bool known = std::ranges::find(sources, source) != sources.end();
+    if (!known && !source.empty() && !is_part_folder(source)) sources.push_back(source);
+  };
+  for (const Resource& resource : setup.graph.resources) {
+    const auto* checkpoint = std::get_if<Resource::Checkpoint>(&resource.made);
+    if (checkpoint == nullptr) continue;
+    note(checkpoint->source);
+    for (const auto& [part, source] : checkpoint->parts) note(source);
   }
+  return sources;
+}
 
-  RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
-                      const Notice& notice) {
-    RequestSetup setup;
-    setup.plan.profile = &find_profile(request.profile);
-    setup.plan.devices = devices_of(request);
-    bind_graph(request, catalog, setup);
-    setup.nodes = make_nodes(setup.graph);
-    OpenResources opened = open_resources(setup.graph);
-    setup.components = std::move(opened.components);
-    setup.adapters = std::move(opened.adapters);
-    setup.forecasts = forecast_of(setup.graph, setup.nodes, setup.components, dtype);
-    setup.plan.speeds = speeds_of(setup.plan.devices, speeds_for(setup.plan.devices, notice));
-    return setup;
-  }
+RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
+                    const Notice& notice) {
+  RequestSetup setup;
+  setup.plan.profile = &find_profile(request.profile);
+  setup.plan.devices = devices_of(request);
+  bind_graph(request, catalog, setup);
+  setup.nodes = make_nodes(setup.graph);
+  OpenResources opened = open_resources(setup.graph);
+  setup.components = std::move(opened.components);
+  setup.adapters = std::move(opened.adapters);
+  setup.forecasts = forecast_of(setup.graph, setup.nodes, setup.components, dtype);
+  setup.plan.speeds = speeds_of(setup.plan.devices, speeds_for(setup.plan.devices, notice));
+  return setup;
+}
 
 }  // namespace emulsion

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <type_traits>
 
 #if !defined(_WIN32)
@@ -29,8 +30,11 @@ std::string exact(const Param& param) {
       param);
 }
 
+std::string folder_now(const std::string& path);
+
 std::string file_now(const std::string& path) {
   std::error_code fault;
+  if (std::filesystem::is_directory(path, fault)) return folder_now(path);
   const auto size = std::filesystem::file_size(path, fault);
   if (fault) return "none;";
   const auto time = std::filesystem::last_write_time(path, fault).time_since_epoch().count();
@@ -40,6 +44,17 @@ std::string file_now(const std::string& path) {
   if (stat(path.c_str(), &status) == 0) text += str(",", status.st_ino);
 #endif
   return text + ";";
+}
+
+// A folder is as the files in it are.
+std::string folder_now(const std::string& path) {
+  std::set<std::string> files;
+  std::error_code fault;
+  for (const auto& entry : std::filesystem::directory_iterator(path, fault))
+    if (entry.is_regular_file()) files.insert(entry.path().string());
+  std::string text;
+  for (const std::string& file : files) text += part(file) + file_now(file);
+  return text;
 }
 
 class KeyMaker {

@@ -16,6 +16,7 @@
 #include "memory/memory_meter.h"
 #include "plan/plan_views.h"
 #include "plugins/plugin_registry.h"
+#include "weights/conversion.h"
 #include "weights/model_report.h"
 
 namespace emulsion {
@@ -53,6 +54,29 @@ RunOptions options_of(const Callbacks& callbacks) {
       callbacks.progress({at.node, at.iteration, at.iterations, at.seconds_left});
     };
   return options;
+}
+
+ModelLayout layout_of(const ModelConversion& conversion) {
+  const bool ends_so = conversion.target.extension() == ".safetensors";
+  if (conversion.layout == "folder") return ModelLayout::Folder;
+  if (conversion.layout == "auto") return ends_so ? ModelLayout::SingleFile : ModelLayout::Folder;
+  if (conversion.layout != "single")
+    throw GraphError(str("--layout ", conversion.layout, ": expected auto, folder or single"));
+  if (!ends_so)
+    throw GraphError(str("'", conversion.target.string(),
+                         "': expected a name that ends with .safetensors for a single file"));
+  return ModelLayout::SingleFile;
+}
+
+std::optional<c10::ScalarType> dtype_of(const ModelConversion& conversion) {
+  if (conversion.dtype == "keep") return std::nullopt;
+  if (conversion.dtype == "auto") throw GraphError("--dtype auto: expected keep, f32, f16 or bf16");
+  return parse_dtype(conversion.dtype, {});
+}
+
+// "model/" as "model".
+std::filesystem::path without_slash(const std::filesystem::path& path) {
+  return path.has_filename() ? path : path.parent_path();
 }
 
 void refuse_simulated(const std::vector<std::string>& devices) {
@@ -165,6 +189,22 @@ ModelList Session::models() const {
 
 std::string Session::pull(const PullRequest& request, const Callbacks& callbacks) const {
   return pull_model(request, callbacks).string();
+}
+
+void Session::convert(const ModelConversion& conversion, const Callbacks& callbacks) const {
+  const ModelLayout layout = layout_of(conversion);
+  const std::optional<c10::ScalarType> dtype = dtype_of(conversion);
+  const std::filesystem::path model = locate_model(conversion.source);
+  const Conversion plan = plan_conversion(model, without_slash(conversion.target), layout, dtype,
+                                          share_folders("tokenizer"));
+  if (callbacks.warn)
+    for (const std::string& note : plan.notes) callbacks.warn(note);
+  ConversionHooks hooks{callbacks.cancelled, {}};
+  if (callbacks.progress)
+    hooks.progress = [&](std::int64_t done, std::int64_t tensors) {
+      callbacks.progress({.node = {}, .iteration = done, .iterations = tensors});
+    };
+  write_conversion(plan, hooks);
 }
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {

@@ -3,10 +3,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <system_error>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "weights/checkpoint_parts.h"
+#include "weights/checkpoint_settings.h"
+#include "weights/weight_store.h"
 
 namespace emulsion {
 namespace {
@@ -120,7 +123,28 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
   find_parts(checkpoint);
   checkpoint.family = family_of(checkpoint);
   place_second_encoder(checkpoint);
+  const CheckpointSettings settings = read_checkpoint_settings(file);
+  if (settings.family) checkpoint.family = *settings.family;
   if (checkpoint.has("unet")) checkpoint.prediction = prediction_of(checkpoint);
+  if (!settings.prediction.empty())
+    checkpoint.prediction = {settings.prediction, settings_beside(file).filename().string(),
+                             checkpoint.prediction.zero_snr};
+  checkpoint.changes = settings.changes;
+  return checkpoint;
+}
+
+Checkpoint checkpoint_of_folder(const std::filesystem::path& model) {
+  Checkpoint checkpoint;
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator(model, unreadable)) {
+    if (!entry.is_directory()) continue;
+    const std::string name = entry.path().filename().string();
+    CheckpointPart part;
+    for (const auto& file : open_component(model, name).files)
+      part.tensors.insert(file->tensors().begin(), file->tensors().end());
+    if (!part.tensors.empty()) checkpoint.parts.emplace(name, std::move(part));
+  }
+  checkpoint.family = family_of(checkpoint);
   return checkpoint;
 }
 

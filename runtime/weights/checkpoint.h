@@ -36,6 +36,7 @@ struct Checkpoint {
   FoundPrediction prediction;
   std::map<std::string, CheckpointPart> parts;  // by diffusers' names: "unet", "text_encoder_2"
   std::vector<std::string> unneeded, unknown;   // of no part
+  std::map<std::string, std::string> changes;   // to configs, by part, as its settings say
 
   bool has(const std::string& part) const { return parts.contains(part); }
 };
@@ -43,8 +44,13 @@ struct Checkpoint {
 // Told by the shapes and the prefixes of its parts.  [any thread]
 Family family_of(const Checkpoint& checkpoint);
 
-// Reads the header and, for Stable Diffusion 2, one small tensor.  Throws WeightError when the file
-// is damaged, or a tensor does not have the shape that its name asks for.  [any thread]
+// Reads the header, the settings beside it (checkpoint_settings.h), and for Stable Diffusion 2 one
+// small tensor.  Throws WeightError when the file is damaged, or a tensor does not have the shape
+// that its name asks for.  [any thread]
 Checkpoint read_checkpoint(const std::filesystem::path& file);
+
+// A folder in diffusers' layout as if it were a file: the parts' tensors by their names, without a
+// file.  Throws WeightError.  [any thread]
+Checkpoint checkpoint_of_folder(const std::filesystem::path& model);
 
 }  // namespace emulsion

@@ -12,6 +12,7 @@
 #include "emulsion/str.h"
 #include "weights/checkpoint.h"
 #include "weights/checkpoint_configs.h"
+#include "weights/checkpoint_settings.h"
 #include "weights/component_files.h"
 
 namespace emulsion {
@@ -20,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
+constexpr const char *kIndexPart = "model_index", *kIndex = "model_index.json";
 constexpr const char* kTokenizerVariable = "EMULSION_TOKENIZER";
 
 [[noreturn]] void refuse(const Checkpoint& checkpoint, const std::string& fault) {
@@ -33,7 +35,10 @@ std::string text_of(const fs::path& path) {
 
 // The config of a folder beside the file, or empty.
 std::string config_beside(const Checkpoint& checkpoint, const std::string& part) {
-  const fs::path config = component_config(checkpoint.file->path().parent_path() / part);
+  const fs::path folder = checkpoint.file->path().parent_path(), index = folder / kIndex;
+  std::error_code unreadable;
+  if (part == kIndexPart) return fs::is_regular_file(index, unreadable) ? text_of(index) : "";
+  const fs::path config = component_config(folder / part);
   return config.empty() ? "" : text_of(config);
 }
 
@@ -56,14 +61,25 @@ bool is_beside_its_folder(const Checkpoint& checkpoint) {
          agree(beside, checkpoint_config(checkpoint, "unet"));
 }
 
-std::string config_of(const Checkpoint& checkpoint, const std::string& part) {
+std::string told_config(const Checkpoint& checkpoint, const std::string& part) {
   std::string found = checkpoint_config(checkpoint, part);
   const std::string beside = config_beside(checkpoint, part);
   if (beside.empty()) return found;
-  const bool counts = part == "scheduler" || part.starts_with("tokenizer")
-                          ? is_beside_its_folder(checkpoint)
-                          : agree(beside, found);
+  const bool of_model =
+      part == "scheduler" || part == "model_index" || part.starts_with("tokenizer");
+  const bool counts = of_model ? is_beside_its_folder(checkpoint) : agree(beside, found);
   return counts ? beside : found;
+}
+
+// With the changes that the file's settings ask for.
+std::string config_of(const Checkpoint& checkpoint, const std::string& part) {
+  std::string told = told_config(checkpoint, part);
+  const auto changes = checkpoint.changes.find(part);
+  if (changes == checkpoint.changes.end()) return told;
+  json config = json::parse(told, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) config = json::object();
+  config.merge_patch(json::parse(changes->second));
+  return config.dump(2) + "\n";
 }
 
 using Files = std::map<std::string, fs::path>;
@@ -80,7 +96,8 @@ Files tokenizer_files(const fs::path& folder, bool all) {
   return files;
 }
 
-OpenComponent open_tokenizer(const Checkpoint& checkpoint, const std::string& part) {
+OpenComponent open_tokenizer(const Checkpoint& checkpoint, const std::string& part,
+                             const std::vector<fs::path>& vocabularies) {
   auto component = std::make_shared<Component>();
   component->config = config_of(checkpoint, part);
   const fs::path beside = checkpoint.file->path().parent_path();
@@ -88,6 +105,7 @@ OpenComponent open_tokenizer(const Checkpoint& checkpoint, const std::string& pa
   std::vector<fs::path> folders = {beside / part};
   if (part != "tokenizer") folders.push_back(beside / "tokenizer");
   if (set != nullptr) folders.emplace_back(set);
+  folders.insert(folders.end(), vocabularies.begin(), vocabularies.end());
   for (const fs::path& folder : folders) {
     component->files =
         tokenizer_files(folder, folder == beside / part && is_beside_its_folder(checkpoint));
@@ -126,21 +144,23 @@ void refuse_edm(const Checkpoint& checkpoint, const std::string& config) {
 }  // namespace
 
 OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part,
+                                   const std::vector<fs::path>& vocabularies,
                                    const std::string& fallback_config) {
   const Checkpoint checkpoint = read_checkpoint(file);
   const bool whole = checkpoint.has("unet");
-  if (whole && part.starts_with("tokenizer")) return open_tokenizer(checkpoint, part);
+  if (whole && part.starts_with("tokenizer")) return open_tokenizer(checkpoint, part, vocabularies);
   const auto found = checkpoint.parts.find(part);
-  if (found == checkpoint.parts.end() && !(whole && part == "scheduler"))
+  if (found == checkpoint.parts.end() && !(whole && part == "scheduler") && part != kIndexPart)
     refuse_part(checkpoint, part);
   auto component = std::make_shared<Component>();
   component->place = str(file.string(), " (", part, ")");
   component->config = config_of(checkpoint, part);
   if (component->config.empty()) component->config = fallback_config;
   if (component->config.empty())
-    refuse(checkpoint, str("a '", part, "' by itself does not tell its config: expected '",
-                           (file.parent_path() / part / "config.json").string(),
-                           "'; put the config of its model there"));
+    refuse(checkpoint,
+           str("a '", part, "' by itself does not tell its config: expected '",
+               (file.parent_path() / part / "config.json").string(), "', or the family in '",
+               settings_beside(file).string(), "'; put the config of its model there"));
   if (part == "scheduler") refuse_edm(checkpoint, component->config);
   OpenComponent open{component, {}};
   if (found != checkpoint.parts.end())

@@ -178,7 +178,46 @@ json tokenizer_config(bool is_l) {
           {"unk_token", "<|endoftext|>"},       {"pad_token", is_l ? "<|endoftext|>" : "!"}};
 }
 
+const char* pipeline_of(const Checkpoint& checkpoint) {
+  constexpr std::int64_t kInpainting = 9;  // a mask and the masked latent besides the latent
+  const auto unet = checkpoint.parts.find("unet");
+  const bool inpainting = unet != checkpoint.parts.end() &&
+                          Shapes(unet->second.tensors).size("conv_in.weight", 1) == kInpainting;
+  if (checkpoint.family == Family::SdxlRefiner) return "StableDiffusionXLImg2ImgPipeline";
+  if (checkpoint.family == Family::Sdxl)
+    return inpainting ? "StableDiffusionXLInpaintPipeline" : "StableDiffusionXLPipeline";
+  return inpainting ? "StableDiffusionInpaintPipeline" : "StableDiffusionPipeline";
+}
+
+// Which parts are there, and the pipeline's own settings.
+json model_index(const Checkpoint& checkpoint) {
+  const std::map<std::string, std::pair<const char*, const char*>> classes = {
+      {"unet", {"diffusers", "UNet2DConditionModel"}},
+      {"vae", {"diffusers", "AutoencoderKL"}},
+      {"text_encoder", {"transformers", "CLIPTextModel"}},
+      {"text_encoder_2", {"transformers", "CLIPTextModelWithProjection"}}};
+  json index = {{"_class_name", pipeline_of(checkpoint)}};
+  for (const auto& [part, names] : classes)
+    if (checkpoint.has(part)) index[part] = {names.first, names.second};
+  for (const std::string suffix : {"", "_2"})
+    if (checkpoint.has("text_encoder" + suffix))
+      index["tokenizer" + suffix] = {"transformers", "CLIPTokenizer"};
+  if (checkpoint.has("unet"))
+    index["scheduler"] = {"diffusers", scheduler_config(checkpoint)["_class_name"]};
+  const bool refiner = checkpoint.family == Family::SdxlRefiner;
+  if (is_sdxl(checkpoint.family)) {
+    index["force_zeros_for_empty_prompt"] = !refiner;
+    if (refiner) index["requires_aesthetics_score"] = true;
+    if (refiner) index["text_encoder"] = index["tokenizer"] = {nullptr, nullptr};
+  } else {
+    index["safety_checker"] = index["feature_extractor"] = {nullptr, nullptr};
+    index["requires_safety_checker"] = false;
+  }
+  return index;
+}
+
 json part_config(const Checkpoint& checkpoint, const std::string& part) {
+  if (part == "model_index") return model_index(checkpoint);
   const bool second = part.ends_with("_2");
   const bool is_l = !second && checkpoint.family != Family::StableDiffusion2;
   if (part.starts_with("tokenizer")) return tokenizer_config(is_l);

@@ -25,10 +25,11 @@ constexpr const char *kLdmUnet = "input_blocks.0.0.weight",
                      *kVae = "decoder.mid_block.resnets.0.norm1.weight",
                      *kClip = "text_model.embeddings.token_embedding.weight",
                      *kBareClip = "embeddings.token_embedding.weight",
-                     *kOpenClip = "transformer.resblocks.0.ln_1.weight";
+                     *kOpenClip = "transformer.resblocks.0.ln_1.weight",
+                     *kOpenClipG = "transformer.resblocks.31.ln_1.weight";
 
 // Whole checkpoints, files that other programs keep for a part, and bare parts, in this order.
-constexpr std::array<Pattern, 24> kPatterns = {{
+constexpr auto kPatterns = std::to_array<Pattern>({
     {"unet", "model.diffusion_model.", kLdmUnet, rename_ldm_unet},
     {"unet", "diffusion_model.", kLdmUnet, rename_ldm_unet},
     {"unet", "unet.", kUnet, keep_names},
@@ -41,19 +42,25 @@ constexpr std::array<Pattern, 24> kPatterns = {{
     {"text_encoder", "conditioner.embedders.0.transformer.", kClip, keep_names},
     {"text_encoder", "clip_l.transformer.", kClip, keep_names},
     {"text_encoder", "text_encoders.clip_l.transformer.", kClip, keep_names},
+    {"text_encoder", "clip_h.transformer.", kClip, keep_names},
+    {"text_encoder", "text_encoders.clip_h.transformer.", kClip, keep_names},
     {"text_encoder", "text_encoder.", kClip, keep_names},
+    {"text_encoder", "text_encoder.", kBareClip, keep_names},
     {"text_encoder_2", "conditioner.embedders.1.model.", kOpenClip, rename_open_clip},
     {"text_encoder_2", "conditioner.embedders.0.model.", kOpenClip, rename_open_clip},
     {"text_encoder_2", "clip_g.transformer.", kClip, keep_names},
     {"text_encoder_2", "text_encoders.clip_g.transformer.", kClip, keep_names},
     {"text_encoder_2", "text_encoder_2.", kClip, keep_names},
+    {"text_encoder_2", "text_encoder_2.", kBareClip, keep_names},
     {"unet", "", kLdmUnet, rename_ldm_unet},
     {"unet", "", kUnet, keep_names},
     {"vae", "", kLdmVae, rename_ldm_vae},
     {"vae", "", kVae, keep_names},
     {"text_encoder", "", kClip, keep_names},
     {"text_encoder", "", kBareClip, keep_names},
-}};
+    {"text_encoder_2", "", kOpenClipG, rename_open_clip},
+    {"text_encoder", "", kOpenClip, rename_open_clip_penultimate},
+});
 
 // Of training, and of what the engine's configs say.
 bool is_unneeded(const std::string& name) {
@@ -105,6 +112,7 @@ StoredTensor stored_as(const Checkpoint& checkpoint, const std::string& source,
     std::ranges::reverse(shape);
     stored.transposed = true;
   }
+  if (alias.pointwise && shape.size() == 4 && shape[2] == 1 && shape[3] == 1) shape.resize(2);
   return stored;
 }
 

@@ -167,10 +167,12 @@ fs::path find_model(const std::string& source, const std::vector<fs::path>& mode
   return *model;
 }
 
-OpenComponent open_component(const fs::path& model, const std::string& part) {
-  if (part == kIndexPart) return open_index(model);
+OpenComponent open_component(const fs::path& model, const std::string& part,
+                             const std::vector<fs::path>& vocabularies) {
   std::error_code unreadable;
-  if (fs::is_regular_file(model, unreadable)) return open_checkpoint_part(model, part);
+  if (fs::is_regular_file(model, unreadable))
+    return open_checkpoint_part(model, part, vocabularies);
+  if (part == kIndexPart) return open_index(model);
   const fs::path folder = model / part;
   if (!fs::is_directory(folder, unreadable)) throw_no_part(model, part);
   return open_part_folder(folder);
@@ -186,7 +188,8 @@ OpenComponent open_replacement(const fs::path& place, const std::string& part,
                                const std::string& own_config) {
   if (is_part_folder(place)) return open_part_folder(place);
   std::error_code unreadable;
-  if (fs::is_regular_file(place, unreadable)) return open_checkpoint_part(place, part, own_config);
+  if (fs::is_regular_file(place, unreadable))
+    return open_checkpoint_part(place, part, {}, own_config);
   return open_component(place, part);
 }
 

@@ -26,22 +26,6 @@ ModelReport::Part part_of(const StoredTensors& tensors) {
   return part;
 }
 
-// A folder as if it were a file: the parts' tensors by their names.
-Checkpoint checkpoint_of_folder(const fs::path& model) {
-  Checkpoint checkpoint;
-  std::error_code unreadable;
-  for (const fs::directory_entry& entry : fs::directory_iterator(model, unreadable)) {
-    if (!entry.is_directory()) continue;
-    const std::string name = entry.path().filename().string();
-    CheckpointPart part;
-    for (const auto& file : open_component(model, name).files)
-      part.tensors.insert(file->tensors().begin(), file->tensors().end());
-    if (!part.tensors.empty()) checkpoint.parts.emplace(name, std::move(part));
-  }
-  checkpoint.family = family_of(checkpoint);
-  return checkpoint;
-}
-
 std::vector<std::string> missing_parts(const Checkpoint& checkpoint) {
   std::vector<std::string> wanted = {"unet", "vae"};
   if (checkpoint.family != Family::SdxlRefiner) wanted.emplace_back("text_encoder");

@@ -69,9 +69,17 @@ bool add(const std::string& name, Renaming& renaming) {
   return true;
 }
 
+// Programs that wrote a file from a folder left out what the penultimate state does without: the
+// last block, and with it the projection.
+bool is_whole(const TensorNames& names, int last) {
+  constexpr int kLastOfH = 23;
+  return last == kLastOfH || std::ranges::find(names, "text_projection") != names.end();
+}
+
 Renaming renamed(const TensorNames& names, bool penultimate) {
   int last = -1;
   for (const std::string& name : names) last = std::max(last, taken_apart(name).block);
+  penultimate = penultimate && is_whole(names, last);
   Renaming renaming;
   for (const std::string& name : names) {
     const bool left_out = penultimate && (name == "text_projection" ||
@@ -145,6 +153,12 @@ Composition compose_open_clip(const TensorNames& names) {
   for (const std::string& name : names)
     if (!name.ends_with("position_ids") && !compose(name, with_prefix(name), composition))
       composition.unknown.push_back(name);
+  return composition;
+}
+
+Composition compose_clip(const TensorNames& names) {
+  Composition composition;
+  for (const std::string& name : names) composition.tensors.push_back({with_prefix(name), {name}});
   return composition;
 }
 

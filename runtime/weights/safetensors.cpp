@@ -6,12 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -158,57 +156,13 @@ std::string read_header_text(const std::string& place, const std::filesystem::pa
   return header;
 }
 
-std::string_view dtype_name(const std::string& tensor, c10::ScalarType dtype) {
+}  // namespace
+
+std::string_view safetensors_dtype(const std::string& tensor, c10::ScalarType dtype) {
   for (const auto& [name, known] : kDtypes)
     if (known == dtype) return name;
   throw WeightError(str("tensor '", tensor, "': safetensors has no ", dtype_text(dtype)));
 }
-
-using NamedTensor = std::pair<std::string, at::Tensor>;
-
-// Widest elements first, so that each tensor's address is a multiple of its element's size.
-std::vector<NamedTensor> in_file_order(const std::map<std::string, at::Tensor>& tensors) {
-  std::vector<NamedTensor> ordered;
-  ordered.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors)
-    ordered.emplace_back(name, tensor.detach().cpu().contiguous());
-  std::ranges::stable_sort(ordered, std::ranges::greater{},
-                           [](const NamedTensor& named) { return named.second.element_size(); });
-  return ordered;
-}
-
-std::string header_text(const std::vector<NamedTensor>& tensors,
-                        const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
-  std::size_t end = 0;
-  for (const auto& [name, tensor] : tensors) {
-    const std::size_t begin = end;
-    end += tensor.nbytes();
-    header[name] = {{"dtype", dtype_name(name, tensor.scalar_type())},
-                    {"shape", tensor.sizes().vec()},
-                    {"data_offsets", {begin, end}}};
-  }
-  std::string text = header.dump();
-  text.resize((text.size() + kLengthBytes - 1) / kLengthBytes * kLengthBytes, ' ');
-  return text;
-}
-
-// False, and errno, when the disk did not take it all.
-bool write_file(const std::filesystem::path& path, const std::string& header,
-                const std::vector<NamedTensor>& tensors) {
-  std::ofstream file(path, std::ios::binary);
-  const std::uint64_t length = header.size();
-  file.write(reinterpret_cast<const char*>(&length), sizeof length);
-  file.write(header.data(), static_cast<std::streamsize>(header.size()));
-  for (const auto& [name, tensor] : tensors)
-    file.write(static_cast<const char*>(tensor.const_data_ptr()),
-               static_cast<std::streamsize>(tensor.nbytes()));
-  file.close();
-  return file.good();
-}
-
-}  // namespace
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path)
     : path_(std::move(path)), identity_(identity_of(path_)) {
@@ -289,24 +243,6 @@ std::map<std::string, at::Tensor> read_safetensors(const std::filesystem::path& 
   for (const auto& [name, stored] : file.tensors())
     tensors.emplace(name, read_tensor(path, stored));
   return tensors;
-}
-
-void save_safetensors(const std::filesystem::path& path,
-                      const std::map<std::string, at::Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
-  const std::vector<NamedTensor> ordered = in_file_order(tensors);
-  const std::string header = header_text(ordered, metadata);
-  std::filesystem::path partial = path;
-  partial += ".part";
-  errno = 0;
-  std::error_code failed;
-  if (!write_file(partial, header, ordered))
-    failed = std::error_code(errno != 0 ? errno : EIO, std::generic_category());
-  if (!failed) std::filesystem::rename(partial, path, failed);
-  if (!failed) return;
-  std::error_code ignored;
-  std::filesystem::remove(partial, ignored);
-  throw RunError(str(path.string(), ": cannot be written: ", failed.message()));
 }
 
 }  // namespace emulsion

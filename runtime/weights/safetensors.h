@@ -66,11 +66,8 @@ at::Tensor read_tensor(const std::filesystem::path& path, const StoredTensor& st
 // [any thread]
 std::map<std::string, at::Tensor> read_safetensors(const std::filesystem::path& path);
 
-// Writes a temporary file beside `path` and renames it, so that no half-written file is ever seen.
-// Throws RunError when it cannot be written, WeightError on a dtype that the format lacks.
+// "F16", or throws WeightError that names the tensor where the format has no such dtype.
 // [any thread]
-void save_safetensors(const std::filesystem::path& path,
-                      const std::map<std::string, at::Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata = {});
+std::string_view safetensors_dtype(const std::string& tensor, c10::ScalarType dtype);
 
 }  // namespace emulsion

@@ -35,9 +35,13 @@ int index_of(std::string_view digits) {
 }
 
 Renaming keep_names(const TensorNames& names) {
+  const auto is_unneeded = [](const std::string& name) {  // whole CLIP models have the other half
+    return name.ends_with("position_ids") || name == "logit_scale" ||
+           name.starts_with("vision_model.") || name.starts_with("visual_projection.");
+  };
   Renaming renaming;
   for (const std::string& name : names)
-    if (name.ends_with("position_ids"))
+    if (is_unneeded(name))
       renaming.unneeded.push_back(name);
     else
       renaming.tensors.push_back({name, name});

@@ -18,6 +18,7 @@ struct TensorAlias {
   std::string source;  // the file's
   int part = 0, parts = 1;
   bool transposed = false;
+  bool pointwise = false;  // the file may have it as the weight of a 1x1 convolution, [C, C, 1, 1]
 };
 
 struct Renaming {
@@ -43,6 +44,8 @@ struct ComposedTensor {
   std::string name;     // the file's
   TensorNames sources;  // diffusers'
   bool transposed = false;
+  bool pointwise =
+      false;  // the weight of a 1x1 convolution there, where diffusers has a linear one
 };
 
 struct Composition {
@@ -52,7 +55,10 @@ struct Composition {
 
 // The other way round, from diffusers' names of any age.  [any thread]
 Composition compose_ldm_unet(const TensorNames& names);
+Composition compose_ldm_vae(const TensorNames& names);
 Composition compose_open_clip(const TensorNames& names);
+// CLIP as transformers has it, which single files keep below another prefix.
+Composition compose_clip(const TensorNames& names);
 
 // The start of a name and what to put in its place.
 using Swaps = std::vector<std::pair<std::string_view, std::string_view>>;

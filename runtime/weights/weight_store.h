@@ -32,8 +32,10 @@ std::filesystem::path find_model(const std::string& source,
 // its safetensors file, or shards with an index, plain or of a variant such as ".fp16" (plain
 // first), and its other files by name; or the same part of a single file, see
 // checkpoint_component.h.  The part "model_index" is `<model>/model_index.json`, or "{}" where
-// there is none.  Throws WeightError.  [any thread]
-OpenComponent open_component(const std::filesystem::path& model, const std::string& part);
+// there is none.  `vocabularies` are folders with CLIP's vocabulary, for single files that have
+// none beside them.  Throws WeightError.  [any thread]
+OpenComponent open_component(const std::filesystem::path& model, const std::string& part,
+                             const std::vector<std::filesystem::path>& vocabularies = {});
 
 // True of a folder that holds config and weights of one part itself: "…/vae".  [any thread]
 bool is_part_folder(const std::filesystem::path& place);

@@ -4,10 +4,14 @@ Run by ctest with EMULSION_TEST_BUILD naming the build tree.
 """
 
 import json
+import os
+import shutil
 import struct
 import unittest
 
-from command import TINY, CliTest
+from command import QUICK, TINY, CliTest
+
+CONVERT = ["models", "convert"]
 
 
 class Inspect(CliTest):
@@ -33,6 +37,102 @@ class Inspect(CliTest):
         (self.folder / "a.ckpt").write_bytes(b"\x80\x02")
         self.refused(3, "a pickle file", "models", "inspect", self.folder / "a.ckpt")
         self.refused(2, "model", "models", "inspect")
+
+    def test_pickle_files_are_refused_whatever_their_ending(self):
+        for ending in ("ckpt", "pt", "pth", "bin", "pkl"):
+            file = self.folder / f"a.{ending}"
+            file.write_bytes(b"\x80\x02")
+            line = self.refused_model("a pickle file", file)
+            self.assertIn("give the model's .safetensors file", line)
+
+
+class Convert(CliTest):
+    def convert(self, *arguments):
+        return self.emulsion(*CONVERT, *arguments)
+
+    def tensors(self, file):
+        """Name, dtype, shape and bytes of all tensors, and the metadata."""
+        data = file.read_bytes()
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        metadata = header.pop("__metadata__", {})
+        found = {}
+        for name, entry in header.items():
+            begin, end = (8 + length + offset for offset in entry["data_offsets"])
+            found[name] = (entry["dtype"], entry["shape"], data[begin:end])
+        return found, metadata
+
+    def test_a_folder_becomes_a_file_and_a_folder_again(self):
+        told = self.convert("tiny-sd21", "tiny.safetensors")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertEqual(told.stdout, "tiny.safetensors\n")
+        self.assertEqual(self.tensors(self.folder / "tiny.safetensors")[1]["format"], "pt")
+        told = self.convert("tiny.safetensors", "back/")
+        self.assertEqual(told.returncode, 0, told.stderr)
+        for part in ("unet", "vae"):
+            name = f"{part}/diffusion_pytorch_model.safetensors"
+            ours, theirs = (self.tensors(at / name)[0] for at in (self.folder / "back", TINY))
+            self.assertEqual(ours, theirs)
+        self.assertEqual(
+            sorted(path.name for path in self.folder.iterdir()), ["back", "tiny.safetensors"]
+        )
+
+    def test_a_file_and_its_folder_draw_the_same_picture(self):
+        self.convert(TINY, "tiny.safetensors")
+        self.convert("tiny.safetensors", "back")
+        latents = []
+        environment = {**os.environ, "EMULSION_TOKENIZER": str(TINY / "tokenizer")}
+        for part in ("unet", "vae", "text_encoder"):  # what no tensor of so small a model tells
+            shutil.copytree(TINY / part, self.folder / part)
+            (self.folder / "back" / part / "config.json").write_bytes(
+                (TINY / part / "config.json").read_bytes()
+            )
+        shutil.copytree(TINY / "tokenizer", self.folder / "back/tokenizer", dirs_exist_ok=True)
+        shutil.copytree(TINY / "scheduler", self.folder / "back/scheduler", dirs_exist_ok=True)
+        shutil.copytree(TINY / "scheduler", self.folder / "scheduler")
+        for model in (TINY, "tiny.safetensors", "back"):
+            out = f"{len(latents)}.safetensors"
+            done = self.emulsion(
+                "run",
+                "sd21_txt2img",
+                "--set",
+                f"model={model}",
+                "--dtype",
+                "f32",
+                "--out",
+                f"latent={out}",
+                *QUICK,
+                env=environment,
+            )
+            self.assertEqual(done.returncode, 0, done.stderr)
+            latents.append(self.tensors(self.folder / out)[0]["latent"])
+        self.assertEqual(latents[0], latents[1])
+        self.assertEqual(latents[0], latents[2])
+
+    def test_dtypes_are_converted(self):
+        self.convert("tiny-sd21", "tiny.safetensors", "--dtype", "bf16")
+        tensors, _ = self.tensors(self.folder / "tiny.safetensors")
+        self.assertEqual({dtype for dtype, _, _ in tensors.values()}, {"BF16"})
+        self.refused(
+            2,
+            "expected auto, f32, f16 or bf16",
+            *CONVERT,
+            "tiny-sd21",
+            "other.safetensors",
+            "--dtype",
+            "f8",
+        )
+
+    def test_what_cannot_be_written_is_refused(self):
+        self.refused(3, "no such folder", *CONVERT, "none", "a.safetensors")
+        (self.folder / "a.safetensors").write_text("mine")
+        self.refused(1, "is there already", *CONVERT, "tiny-sd21", "a.safetensors")
+        self.refused(1, "does not exist", *CONVERT, "tiny-sd21", "no/where.safetensors")
+        self.refused(2, "ends with .safetensors", *CONVERT, "tiny-sd21", "b", "--layout", "single")
+        self.refused(
+            2, "expected auto, folder or single", *CONVERT, "tiny-sd21", "b", "--layout", "zip"
+        )
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["a.safetensors"])
 
 
 if __name__ == "__main__":

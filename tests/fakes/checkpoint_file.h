@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 #include "weights/weight_store.h"
 
 // Single-file checkpoints, after the names in tests/reference/checkpoint_names.
@@ -79,10 +80,12 @@ inline void write_hollow_checkpoint(const std::filesystem::path& path,
 class FolderTensors {
  public:
   explicit FolderTensors(const std::filesystem::path& model) {
-    for (const char* part : {"unet", "vae", "text_encoder"})
+    for (const char* part : {"unet", "vae", "text_encoder", "text_encoder_2"}) {
+      if (!std::filesystem::exists(model / part)) continue;
       for (const auto& file : open_component(model, part).files)
         for (const auto& [name, tensor] : read_safetensors(file->path()))
           tensors_.emplace(std::string(part) + "/" + name, tensor);
+    }
   }
 
   at::Tensor at(const std::string& name) const {

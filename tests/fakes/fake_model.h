@@ -12,6 +12,7 @@
 #include "exec/recovery.h"
 #include "fakes/fake_pipeline.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 
 // The weights of the fake pipeline on disk, a UNet that reads them block by block, and runs of it.
 namespace emulsion::fakes {

@@ -2,6 +2,8 @@
 
 #include "models/clip_text.h"
 #include "models/unet.h"
+#include "models/vae.h"
+#include "models/vae_encoder.h"
 
 // The published sizes, from the configs alone: nothing is allocated.
 namespace emulsion::models {
@@ -68,6 +70,26 @@ TEST_CASE("the UNets of SD 1.5 and 2.1 have 859,520,964 and 865,910,724 paramete
 TEST_CASE("SDXL's text encoders have 123,060,480 and 694,659,840 parameters") {
   CHECK(text_parameters(kTextL) == 123060480);
   CHECK(text_parameters(kTextBigG) == 694659840);
+}
+
+TEST_CASE("the text encoder of SD 2 has 340,387,840 parameters") {
+  CHECK(text_parameters(
+            R"({"architectures": ["CLIPTextModel"], "hidden_size": 1024, "hidden_act": "gelu",
+                "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 23,
+                "projection_dim": 512})") == 340387840);
+}
+
+TEST_CASE("the VAE has 83,653,863 parameters") {
+  const VaeConfig config = read_vae_config(
+      component(R"({"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
+                    "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D",
+                                         "DownEncoderBlock2D", "DownEncoderBlock2D"],
+                    "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D",
+                                       "UpDecoderBlock2D"]})"));
+  const WeightView decoding = no_weights(), encoding = no_weights();
+  const VaeDecoder decoder(decoding, config);
+  const VaeEncoder encoder(encoding, config);
+  CHECK(decoding.parameters() + encoding.parameters() == 83653863);
 }
 
 TEST_CASE("of SDXL's first text encoder the last layer and the norm are not needed") {

@@ -1,5 +1,5 @@
 """Writes checkpoint_names/: what the tensors of single-file checkpoints are called there and in
-diffusers, and their shapes, at full size for each family and for two of this folder's tiny models.
+diffusers, and their shapes, at full size for each family and for this folder's tiny models.
 
 A line: how many characters of the last line's source to keep, the rest of it, the same for the
 target, and the shape in the checkpoint ("=" for the last line's), with tabs between.  The target is
@@ -46,6 +46,14 @@ UNETS = {
 VAE_CONFIG = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
               "down_block_types": ["DownEncoderBlock2D"] * 4,
               "up_block_types": ["UpDecoderBlock2D"] * 4}
+FIRST, SECOND = "conditioner.embedders.0.", "conditioner.embedders.1."
+TINY = {  # the prefix of each text encoder, and whether it has a projection
+    "sd15_like": {"text_encoder": ("cond_stage_model.", False)},
+    "sd21_base_like": {"text_encoder": ("cond_stage_model.model.", False)},
+    "sd21_v_like": {"text_encoder": ("cond_stage_model.model.", False)},
+    "sdxl_like": {"text_encoder": (FIRST, False), "text_encoder_2": (SECOND + "model.", True)},
+    "sdxl_refiner_like": {"text_encoder_2": (FIRST + "model.", True)},
+}
 Line = tuple[str, str, tuple[int, ...]]  # source, target, shape
 
 
@@ -119,23 +127,28 @@ def tiny(model: str, part: str) -> dict:
     return {key: value for key, value in config.items() if not key.startswith("_")}
 
 
+def tiny_lines(model: str) -> list[Line]:
+    lines = unet_lines(tiny(model, "unet")) + vae_lines(tiny(model, "vae"))
+    for part, (prefix, projected) in TINY[model].items():
+        config = tiny(model, part)
+        if prefix.endswith(".model."):
+            lines += open_clip_lines(prefix, part, config, projected)
+        else:
+            lines += clip_lines(prefix, part, config)
+    return lines
+
+
 def models() -> dict[str, list[Line]]:
     vae = vae_lines(VAE_CONFIG)
     unets = {name: unet_lines(config) for name, config in UNETS.items()}
-    first, second = "conditioner.embedders.0.", "conditioner.embedders.1."
     return {
         "sd15": unets["sd15"] + vae + clip_lines("cond_stage_model.", "text_encoder", CLIP),
         "sd21": unets["sd21"] + open_clip_lines("cond_stage_model.model.", "text_encoder", CLIP_H,
                                                 projected=False),
-        "sdxl": unets["sdxl"] + clip_lines(first, "text_encoder", CLIP)
-        + open_clip_lines(second + "model.", "text_encoder_2", CLIP_G, projected=True),
+        "sdxl": unets["sdxl"] + clip_lines(FIRST, "text_encoder", CLIP)
+        + open_clip_lines(SECOND + "model.", "text_encoder_2", CLIP_G, projected=True),
         "refiner": unets["refiner"],
-        "sd15_like": unet_lines(tiny("sd15_like", "unet")) + vae_lines(tiny("sd15_like", "vae"))
-        + clip_lines("cond_stage_model.", "text_encoder", tiny("sd15_like", "text_encoder")),
-        "sd21_base_like": unet_lines(tiny("sd21_base_like", "unet"))
-        + vae_lines(tiny("sd21_base_like", "vae"))
-        + open_clip_lines("cond_stage_model.model.", "text_encoder",
-                          tiny("sd21_base_like", "text_encoder"), projected=False),
+        **{name: tiny_lines(name) for name in TINY},
     }
 
 

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import adapters
 import cases
+import embeddings
 import layouts
 import lora_pictures
 import schedules
@@ -105,12 +106,14 @@ def main() -> int:
         checks += [sdxl_cases.check(args.out / name) for name in sdxl_cases.NAMES]
         checks.append(adapters.check(args.out))
         checks.append(lora_pictures.check(args.out))
+        checks.append(embeddings.check(args.out))
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
     sdxl_cases.make(args.out, args.vocab)
     adapters.make(args.out)
     lora_pictures.make(args.out)
+    embeddings.make(args.out)
     write_tables(args.out, args.out)
     return 0
 

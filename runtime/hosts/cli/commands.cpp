@@ -118,6 +118,19 @@ int inspect(const Options& options, const Session& session) {
   return 0;
 }
 
+int convert(const Options& options, const Session& session) {
+  {
+    ProgressBar bar;
+    Callbacks callbacks;
+    callbacks.cancelled = &interrupt_flag();
+    callbacks.warn = [&](const std::string& line) { bar.print("emulsion: warning: " + line); };
+    if (!options.quiet) callbacks.progress = [&](const Progress& progress) { bar.show(progress); };
+    session.convert(options.conversion, callbacks);
+  }
+  std::cout << options.conversion.target.string() << '\n';
+  return 0;
+}
+
 int pull(const Options& options, const Session& session) {
   std::string path;
   {
@@ -170,6 +183,7 @@ int run_command(const Options& options, const std::string& usage) {
       return 0;
     case Command::Bench: return bench(options, session);
     case Command::Inspect: return inspect(options, session);
+    case Command::Convert: return convert(options, session);
     case Command::Pull: return pull(options, session);
     case Command::List: return list_models(options, session);
     case Command::Graph: std::cout << session.dot(options.graph); return 0;

@@ -67,6 +67,27 @@ void add_hub(CLI::App& models, Options& options) {
   list->add_flag("--json", options.json, "As JSON, with paths");
 }
 
+void add_convert(CLI::App& models, Options& options) {
+  CLI::App* convert = models.add_subcommand("convert", "Writes a model in another layout or dtype");
+  convert->callback([&options] { options.command = Command::Convert; });
+  ModelConversion& conversion = options.conversion;
+  convert
+      ->add_option("source", conversion.source,
+                   "A folder, a .safetensors file, or the name of a shipped model")
+      ->type_name("SOURCE")
+      ->required();
+  convert->add_option("target", conversion.target, "Where nothing is yet")
+      ->type_name("TARGET")
+      ->required();
+  convert
+      ->add_option("--layout", conversion.layout,
+                   "folder (diffusers'), single (one file), or auto: single where TARGET ends with "
+                   ".safetensors")
+      ->type_name("LAYOUT");
+  convert->add_option("--dtype", conversion.dtype, "f32, f16, bf16, or keep")->type_name("TYPE");
+  convert->add_flag("--quiet", options.quiet, "No progress");
+}
+
 void add_models(CLI::App& app, Options& options) {
   CLI::App* models =
       app.add_subcommand("models", "Models, and what else there is to know before a run");
@@ -85,6 +106,7 @@ void add_models(CLI::App& app, Options& options) {
       ->type_name("MODEL")
       ->required();
   inspect->add_flag("--json", options.json, "As JSON, with every name");
+  add_convert(*models, options);
   add_hub(*models, options);
 }
 

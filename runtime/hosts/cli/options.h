@@ -8,13 +8,14 @@
 
 namespace emulsion::cli {
 
-enum class Command { Run, Plan, Check, Nodes, Graph, Bench, Inspect, Pull, List };
+enum class Command { Run, Plan, Check, Nodes, Graph, Bench, Inspect, Convert, Pull, List };
 
 // The command line, taken apart but not yet judged.
 struct Options {
   Command command = Command::Run;
   std::string graph;
   std::string model;                  // `models inspect MODEL`, `models pull MODEL`
+  ModelConversion conversion;         // `models convert SOURCE TARGET`
   std::vector<std::string> set, out;  // NAME=VALUE
   std::vector<std::string> devices;
   std::string dtype = "auto", profile = "auto";

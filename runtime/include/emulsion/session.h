@@ -93,6 +93,14 @@ struct ModelList {
   std::string text, json;
 };
 
+// A model to be written again, in another layout or dtype.
+struct ModelConversion {
+  std::string source;            // a folder, a single file, or the name of a shipped model
+  std::filesystem::path target;  // where nothing is yet
+  std::string layout = "auto";   // folder, single; auto: single where `target` ends so
+  std::string dtype = "keep";    // f32, f16, bf16; keep: as the tensors are
+};
+
 // What devices do in a second: a table for people, and JSON.
 struct Speeds {
   std::string text, json;
@@ -144,6 +152,9 @@ class EMULSION_EXPORT Session {
   ModelList models() const;
   // Gives the path of the folder or file in the hub's cache.  What is there is not brought again.
   std::string pull(const PullRequest& request, const Callbacks& callbacks = {}) const;
+  // Writes a folder in diffusers' layout or a single file, whole or not at all, a few megabytes at
+  // a time.  What could not be kept is warned of, a line each.
+  void convert(const ModelConversion& conversion, const Callbacks& callbacks = {}) const;
 
   // Models that hub ids name and the hub's cache lacks are downloaded before anything is planned.
   // Where memory runs out the rest is planned again, within less; the second time without a step

@@ -68,6 +68,22 @@ TEST_CASE("a file that was changed gives another key") {
   CHECK(Keys(file.string(), table).of("read.image") != before);
 }
 
+TEST_CASE("a folder is another one when a file in it was changed, or is new") {
+  const auto folder = std::filesystem::temp_directory_path() /
+                      ("emulsion_result_keys_folder_" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  KeyTable table;
+  std::ofstream(folder / "a") << "one";
+  const auto before = Keys(folder.string(), table).of("read.image");
+  CHECK(Keys(folder.string(), table).of("read.image") == before);
+  std::ofstream(folder / "a") << "another";
+  const auto changed = Keys(folder.string(), table).of("read.image");
+  CHECK(changed != before);
+  std::ofstream(folder / "b") << "one";
+  CHECK(Keys(folder.string(), table).of("read.image") != changed);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("a loop is one unit that gives its carries, and nothing of its inside has a key") {
   const fakes::Pipeline pipeline;
   const fakes::Model model;

@@ -49,7 +49,7 @@ class Variable {
 
 std::string fault_of(const fs::path& file, const std::string& part) {
   try {
-    open_checkpoint_part(file, part);
+    open_checkpoint_part(file, part, {});
     return "fine";
   } catch (const WeightError& error) {
     return fakes::FolderTensors::replaced(error.what(), file.parent_path().string(), "DIR");
@@ -170,6 +170,79 @@ TEST_CASE("a vocabulary comes from beside the file, or from EMULSION_TOKENIZER")
         (scratch.folder() / "tokenizer").string());
 }
 
+TEST_CASE("a vocabulary that is installed is the last that is looked for") {
+  const Scratch scratch;
+  const fs::path file = single_file(scratch);
+  unsetenv("EMULSION_TOKENIZER");
+  const std::vector<fs::path> installed = {scratch.folder() / "none",
+                                           "reference/sd15_like/tokenizer"};
+  const auto place = [&] { return open_component(file, "tokenizer", installed).component->place; };
+  CHECK(place() == "reference/sd15_like/tokenizer");
+  {
+    const Variable set("EMULSION_TOKENIZER", "reference/sdxl_like/tokenizer");
+    CHECK(place() == "reference/sdxl_like/tokenizer");
+  }
+  put_beside(scratch, "tokenizer");
+  CHECK(place() == (scratch.folder() / "tokenizer").string());
+}
+
+TEST_CASE("settings beside the file go before all that it tells, and change what it is") {
+  const Scratch scratch;
+  const fs::path file = single_file(scratch);
+  put_beside(scratch, "unet");
+  put_beside(scratch, "scheduler");
+  const std::string before = identity_of(open_component(file, "scheduler"));
+  scratch.write("model.emulsion.json", R"({"family": "sd1", "prediction": "v_prediction",
+      "scheduler": {"rescale_betas_zero_snr": true}, "vae": {"scaling_factor": 0.5}})");
+  const auto config = [&](const std::string& part) {
+    return nlohmann::json::parse(open_component(file, part).component->config);
+  };
+  CHECK(config("scheduler")["prediction_type"] == "v_prediction");
+  CHECK(config("scheduler")["rescale_betas_zero_snr"] == true);
+  CHECK(config("scheduler")["beta_schedule"] == "scaled_linear");
+  CHECK(config("vae")["scaling_factor"] == 0.5);
+  CHECK(config("text_encoder")["hidden_act"] == "quick_gelu");  // as in Stable Diffusion 1
+  CHECK(identity_of(open_component(file, "scheduler")) != before);
+}
+
+TEST_CASE("settings that are none are refused") {
+  const Scratch scratch;
+  const fs::path file = single_file(scratch);
+  const auto fault = [&](const std::string& settings) {
+    scratch.write("model.emulsion.json", settings);
+    const std::string text = fault_of(file, "unet"), place = "DIR/model.emulsion.json: ";
+    CHECK(text.starts_with(place));
+    return text.substr(std::min(place.size(), text.size()));
+  };
+  CHECK(fault("[") == "expected a JSON object; see docs/models.md");
+  CHECK(fault(R"({"famly": "sd1"})") ==
+        "'famly': expected family, prediction or a part such as unet, vae or scheduler; see "
+        "docs/models.md");
+  CHECK(fault(R"({"family": "sd3"})") ==
+        "'family': expected sd1, sd2, sdxl or sdxl_refiner, got \"sd3\"; see docs/models.md");
+  CHECK(fault(R"({"prediction": 1})") ==
+        "'prediction': expected epsilon, v_prediction or sample, got 1; see docs/models.md");
+  CHECK(fault(R"({"vae": 1})") ==
+        "'vae': expected an object of the config's keys to change; see docs/models.md");
+}
+
+TEST_CASE("the pipeline's settings are the family's, or those beside the file") {
+  const Scratch scratch;
+  const fs::path file = scratch.folder() / "model.safetensors";
+  const auto index = [&](const char* names) {
+    fakes::write_hollow_checkpoint(file, fakes::checkpoint_names(names));
+    return nlohmann::json::parse(open_component(file, "model_index").component->config);
+  };
+  CHECK(index("sdxl")["force_zeros_for_empty_prompt"] == true);
+  CHECK(index("refiner")["force_zeros_for_empty_prompt"] == false);
+  CHECK(index("sd15")["_class_name"] == "StableDiffusionPipeline");
+  single_file(scratch);
+  put_beside(scratch, "unet");
+  scratch.write("model_index.json", R"({"force_zeros_for_empty_prompt": false})");
+  CHECK(open_component(file, "model_index").component->config.find("_class_name") ==
+        std::string::npos);
+}
+
 TEST_CASE("components of a file are told from one another, and from those of a newer file") {
   const Scratch scratch;
   const fs::path file = single_file(scratch);
@@ -207,8 +280,13 @@ TEST_CASE("a VAE by itself needs its config beside it") {
   save_safetensors(path, tensors);
   CHECK(fault_of(path, "vae") ==
         "model 'DIR/vae.safetensors': a 'vae' by itself does not tell its config: expected '" +
-            (scratch.folder() / "vae/config.json").string() +
+            (scratch.folder() / "vae/config.json").string() + "', or the family in '" +
+            (scratch.folder() / "vae.emulsion.json").string() +
             "'; put the config of its model there");
+  scratch.write("vae.emulsion.json", R"({"family": "sdxl"})");
+  CHECK(nlohmann::json::parse(open_component(path, "vae").component->config)["scaling_factor"] ==
+        0.13025);
+  fs::remove(scratch.folder() / "vae.emulsion.json");
   put_beside(scratch, "vae");
   CHECK(fault_of(path, "vae") == "fine");
 }

@@ -169,11 +169,22 @@ TEST_CASE("the other parts' configs have the family's rules") {
   CHECK(config_of(sdxl, "scheduler")["_class_name"] == "EulerDiscreteScheduler");
 }
 
-TEST_CASE("inpainting is told by the channels of the input") {
-  Names names = fakes::checkpoint_names("sd15");
-  for (CheckpointName& name : names)
-    if (name.target == "unet/conv_in.weight") name.shape[1] = 9;
-  CHECK(config_of(checkpoint_of(names), "unet")["in_channels"] == 9);
+TEST_CASE("inpainting is told by the channels of the input, in every family") {
+  const std::map<std::string, std::string> pipelines = {
+      {"sd15", "StableDiffusionInpaintPipeline"},
+      {"sd21", "StableDiffusionInpaintPipeline"},
+      {"sdxl", "StableDiffusionXLInpaintPipeline"}};
+  for (const auto& [model, pipeline] : pipelines) {
+    Names names = fakes::checkpoint_names(model);
+    const Family family = checkpoint_of(names).family;
+    for (CheckpointName& name : names)
+      if (name.target == "unet/conv_in.weight") name.shape[1] = 9;
+    const Checkpoint checkpoint = checkpoint_of(names);
+    CHECK(checkpoint.family == family);
+    CHECK(config_of(checkpoint, "unet")["in_channels"] == 9);
+    CHECK(config_of(checkpoint, "unet")["out_channels"] == 4);
+    CHECK(config_of(checkpoint, "model_index")["_class_name"] == pipeline);
+  }
 }
 
 TEST_CASE("files of one part are known with the prefixes that programs give them") {
@@ -190,10 +201,47 @@ TEST_CASE("files of one part are known with the prefixes that programs give them
     CHECK(vae.family == Family::Unknown);
     CHECK(checkpoint_config(vae, "vae").empty());  // nothing tells the factor of its latents
   }
-  for (const std::string prefix : {"", "clip_l.transformer."}) {
+  for (const std::string prefix :
+       {"", "clip_l.transformer.", "text_encoders.clip_l.transformer.", "text_encoder."}) {
     const Checkpoint text = checkpoint_of(part_of(sd15, "cond_stage_model.transformer.", prefix));
     CHECK(tensors_of(text, "text_encoder") == 196);
+    CHECK(text.family == Family::StableDiffusion1);
   }
+}
+
+TEST_CASE("text encoders alone are told apart by their width, under OpenCLIP's names too") {
+  const Names sd21 = fakes::checkpoint_names("sd21"), sdxl = fakes::checkpoint_names("sdxl");
+  const Checkpoint h = checkpoint_of(part_of(sd21, "cond_stage_model.model.", ""));
+  CHECK(h.family == Family::StableDiffusion2);
+  CHECK(tensors_of(h, "text_encoder") == 372);
+  CHECK(config_of(h, "text_encoder")["num_hidden_layers"] == 23);
+  const Checkpoint g = checkpoint_of(part_of(sdxl, "conditioner.embedders.1.model.", ""));
+  CHECK(g.family == Family::Sdxl);
+  CHECK(tensors_of(g, "text_encoder_2") == 517);
+  Names renamed;
+  for (const CheckpointName& name : sdxl)
+    if (name.target == "text_encoder_2/text_projection.weight^T")
+      renamed.push_back({"text_projection.weight", "", {1280, 1280}});
+    else if (name.target.starts_with("text_encoder_2/") &&
+             name.target.find("{q,k,v}") == std::string::npos)
+      renamed.push_back({name.target.substr(15), "", name.shape});
+  for (const std::string prefix :
+       {"", "clip_g.transformer.", "text_encoders.clip_g.transformer.", "text_encoder_2."}) {
+    const Checkpoint checkpoint = checkpoint_of(part_of(renamed, "", prefix));
+    CHECK(checkpoint.family == Family::Sdxl);
+    CHECK(tensors_of(checkpoint, "text_encoder_2") == renamed.size());
+  }
+}
+
+TEST_CASE("of a whole CLIP model the text half is taken") {
+  Names names = part_of(fakes::checkpoint_names("sd15"), "cond_stage_model.transformer.", "");
+  names.push_back({"logit_scale", "-", {}});
+  names.push_back({"visual_projection.weight", "-", {768, 1024}});
+  names.push_back({"vision_model.embeddings.class_embedding", "-", {1024}});
+  const Checkpoint checkpoint = checkpoint_of(names);
+  CHECK(tensors_of(checkpoint, "text_encoder") == 196);
+  CHECK(unneeded(checkpoint) == 4);
+  CHECK(unknown(checkpoint) == 0);
 }
 
 TEST_CASE("a file with diffusers' names keeps them") {

@@ -1,4 +1,5 @@
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
@@ -236,12 +237,14 @@ TEST_CASE("a file that cannot be written leaves what was there, and nothing half
   const Scratch scratch;
   const std::map<std::string, at::Tensor> tensors{{"a", at::ones({3})}};
   const fs::path nowhere = scratch.folder() / "none" / "x.safetensors";
-  CHECK_THROWS_WITH_AS(
-      save_safetensors(nowhere, tensors),
-      str(nowhere.string(), ": cannot be written: No such file or directory").c_str(), RunError);
+  CHECK_THROWS_WITH_AS(save_safetensors(nowhere, tensors),
+                       str("folder '", nowhere.parent_path().string(), "' does not exist: '",
+                           nowhere.string(), "' cannot be written; make it first")
+                           .c_str(),
+                       RunError);
   const fs::path taken = scratch.write("taken/file", "x").parent_path();
   CHECK_THROWS_WITH_AS(save_safetensors(taken, tensors),
-                       str(taken.string(), ": cannot be written: Is a directory").c_str(),
+                       str("'", taken.string(), "' is a folder: expected a file name").c_str(),
                        RunError);
   CHECK(scratch.entries() == 1);
 }
@@ -250,9 +253,12 @@ TEST_CASE("a full disk is said, and the part that was written is removed") {
   if (!fs::exists("/dev/full")) return;
   const Scratch scratch;
   const fs::path path = scratch.folder() / "x.safetensors";
-  fs::create_symlink("/dev/full", path.string() + ".part");  // every write to it fails
+  fs::create_symlink("/dev/full", scratch.folder() / ".x.safetensors.partial");  // writes fail
   CHECK_THROWS_WITH_AS(save_safetensors(path, {{"a", at::ones({100})}}),
-                       str(path.string(), ": cannot be written: No space left on device").c_str(),
+                       str("'", path.string(),
+                           "' cannot be written: No space left on device; free space, or give "
+                           "another place")
+                           .c_str(),
                        RunError);
   CHECK(scratch.entries() == 0);
 }

@@ -20,6 +20,7 @@
 #include "memory/memory_meter.h"
 #include "runtime/weights/scratch.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 
 using namespace emulsion;
 namespace fs = std::filesystem;

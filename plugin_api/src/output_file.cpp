@@ -1,4 +1,4 @@
-#include "models/output_file.h"
+#include "emulsion/output_file.h"
 
 #include <cerrno>
 #include <string>
@@ -8,7 +8,7 @@
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 
-namespace emulsion::models {
+namespace emulsion {
 
 namespace fs = std::filesystem;
 
@@ -54,4 +54,4 @@ void OutputFile::fail(int error) const {
                      "; free space, or give another place"));
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion

@@ -4,15 +4,17 @@
 #include <filesystem>
 #include <span>
 
-namespace emulsion::models {
+#include "emulsion/export.h"
+
+namespace emulsion {
 
 // Throws RunError, with one line, when there is no folder that the file could go to, or a folder
 // has its name.  [any thread]
-void check_can_hold(const std::filesystem::path& file);
+EMULSION_API void check_can_hold(const std::filesystem::path& file);
 
 // A file that appears whole or not at all: it is written beside its place as ".<name>.partial".
 // [one thread]
-class OutputFile {
+class EMULSION_API OutputFile {
  public:
   // Throws RunError as check_can_hold does, and when the file cannot be opened.
   explicit OutputFile(std::filesystem::path path);
@@ -30,4 +32,4 @@ class OutputFile {
   std::FILE* file_ = nullptr;
 };
 
-}  // namespace emulsion::models
+}  // namespace emulsion

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "weights/checkpoint.h"
+
+namespace emulsion {
+
+// What a user says of a single file, over all that the file itself tells.
+struct CheckpointSettings {
+  std::optional<Family> family;
+  std::string prediction;                      // empty: not said
+  std::map<std::string, std::string> changes;  // to the configs of parts: JSON objects
+};
+
+// "model.emulsion.json" beside "model.safetensors".  [any thread]
+std::filesystem::path settings_beside(const std::filesystem::path& file);
+
+// Empty where there is no such file.  Throws WeightError when it is not of this form:
+// {"family": "sd1", "prediction": "v_prediction", "vae": {"scaling_factor": 0.2}}.  [any thread]
+CheckpointSettings read_checkpoint_settings(const std::filesystem::path& file);
+
+}  // namespace emulsion
