@@ -5,6 +5,7 @@
 #include <ATen/ops/mish.h>
 
 #include "emulsion/processor.h"
+#include "models/norm_silu.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
 #include "models/unfolded_conv.h"
@@ -154,6 +155,8 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics
 }
 
 at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
+  if (statistics == nullptr && config.activation == Activation::Silu && suits_norm_silu(x))
+    return norm_silu(x, config.groups, weight, bias, config.eps);
   at::Tensor y = (*this)(x, statistics);
   activate_(y, config.activation);
   return y;
