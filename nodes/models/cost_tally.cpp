@@ -5,6 +5,8 @@
 
 #include "emulsion/processor.h"
 #include "models/attention.h"
+#include "models/unfolded_conv.h"
+#include "models/winograd.h"
 
 namespace emulsion::models {
 namespace {
@@ -34,6 +36,15 @@ void attend_fused(Tally& tally, const AttentionStep& step) {
              (step.B * step.heads * step.L + thread * at::get_num_threads()) * kFloat);
 }
 
+// What conv2d() allocates in float32 on a CPU, all but the result, in elements.
+std::int64_t float_scratch(const ConvStep& step) {
+  const WinogradShape tiled{step.in, step.out, step.tiles};
+  const UnfoldedShape unfolded{step.in, step.out, step.to};
+  if (step.tiles > 0 && tiled.pays()) return tiled.scratch();
+  if (step.tiles > 0 && unfolded.pays()) return unfolded.scratch();
+  return step.scratch();
+}
+
 }  // namespace
 
 Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
@@ -49,9 +60,13 @@ Work repeated(const Work& work, double times) {
           .traffic = times * work.traffic};
 }
 
-void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
+void Tally::pack(std::int64_t in) {
   const Bytes element = widens_ ? kFloat : element_;
   packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element);
+}
+
+void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  pack(in);
   const std::int64_t at_once = std::min(rows, kWidenedRows);
   if (widens_) widened_ = std::max(widened_, (at_once * (in + out) + in * out) * kFloat);
   const BranchLoad::Kind& beside = branches_.linears;
@@ -95,15 +110,18 @@ std::int64_t ConvStep::scratch() const {
 }
 
 ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel) {
-  return {in, out, kernel, map.pixels(), map.pixels(), map.batch};
+  const std::int64_t tiles = kernel == 3 ? winograd_tiles(map.batch, map.height, map.width) : 0;
+  return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
 }
 
 void conv(Tally& tally, const ConvStep& step) {
+  const bool is_float = tally.dtype() == at::kFloat;
   tally.convolve(step);
-  tally.pass(step.result() + step.scratch());
+  tally.pass(step.result() + (is_float ? float_scratch(step) : step.scratch()));
+  if (is_float || tally.widens()) tally.pack(step.in * step.kernel * step.kernel);
   if (tally.widens()) {
     const std::int64_t widened = step.input() + step.weights() + step.result();
-    tally.pass_on_cpu(0, (widened + step.scratch()) * kFloat);
+    tally.pass_on_cpu(0, (widened + float_scratch(step)) * kFloat);
     tally.pass_on_cpu(step.result(), widened * kFloat);
   }
   tally.hold(step.result());

@@ -9,6 +9,7 @@ namespace emulsion::models {
 // A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
 struct ConvStep {
   std::int64_t in, out, kernel, from, to, batch;
+  std::int64_t tiles = 0;  // of a convolution by tiles, if its shape allows that
 
   std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
   std::int64_t weights() const { return in * out * kernel * kernel; }
@@ -38,6 +39,9 @@ class Tally {
   void pass_on_cpu(std::int64_t elements, Bytes more) {
     cpu_peak_ = std::max(cpu_peak_, held_ + elements * element_ + more);
   }
+
+  // A matrix product of so many columns packs a part of its weights.
+  void pack(std::int64_t in);
 
   // Each layer's part in the work; touch() counts reads and writes of so many elements.
   void convolve(const ConvStep& step);

@@ -6,8 +6,11 @@
 
 #include "emulsion/processor.h"
 #include "models/low_rank.h"
+#include "models/norm_silu.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
+#include "models/unfolded_conv.h"
+#include "models/winograd.h"
 
 namespace emulsion::models {
 
@@ -24,6 +27,12 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
   const auto op = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
   if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) return std::nullopt;
   return op->typed<LinearPointwise>();
+}
+
+// In float32, on a CPU, oneDNN's direct convolution is beaten on large maps and on the smallest.
+bool has_faster_forms(const at::Tensor& x, const at::Tensor& weight, const ConvShape& shape) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() &&
+         shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
 }
 
 // A deep level's weights are larger than its maps.  With channels last, LibTorch would bring the
@@ -68,6 +77,13 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                   const ConvShape& shape) {
   if (widens(x))
     return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
+  if (has_faster_forms(x, weight, shape)) {
+    const std::int64_t B = x.size(0), H = x.size(2), W = x.size(3);
+    if (WinogradShape{shape.in, shape.out, winograd_tiles(B, H, W)}.pays())
+      return winograd_conv2d(in_map_layout(x), weight, bias);
+    if (UnfoldedShape{shape.in, shape.out, B * H * W}.pays())
+      return unfolded_conv2d(x, weight, bias);
+  }
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }
@@ -155,6 +171,8 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics
 }
 
 at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
+  if (statistics == nullptr && config.activation == Activation::Silu && suits_norm_silu(x))
+    return norm_silu(x, config.groups, weight, bias, config.eps);
   at::Tensor y = (*this)(x, statistics);
   activate_(y, config.activation);
   return y;

@@ -204,8 +204,9 @@ class Executor {
     RunContext context(site_of(node, slots_on(s.device, node), s.variant, plan_.dtype),
                        device(s.device), std::move(inputs), hooks(node));
     state_.recorder.begin_step(s.device);
-    RunContext::Values outputs = call_metered(s, context);
-    state_.recorder.note_run(s);
+    std::vector<OperatorTimes> operators;
+    RunContext::Values outputs = call_metered(s, context, operators);
+    state_.recorder.note_run(s, operators);
     check_no_nan(node, context, outputs);
     for (const auto& [port, value] : node.outputs)
       state_.values.set(value, s.device, std::move(outputs.at(port)));
@@ -215,10 +216,14 @@ class Executor {
     }
   }
 
-  RunContext::Values call_metered(const RunNode& s, RunContext& context) {
+  RunContext::Values call_metered(const RunNode& s, RunContext& context,
+                                  std::vector<OperatorTimes>& operators) {
     const MeterScope scope(state_.meter(s.device));
+    std::optional<OperatorProfile> profile;
+    if (device(s.device).is_cpu()) profile.emplace();
     auto outputs = call_node(graph_.node(s.node), *nodes_[index(s.node)], context);
     finish_work(device(s.device));
+    if (profile) operators = profile->operators();
     return outputs;
   }
 

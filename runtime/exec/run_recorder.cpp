@@ -42,13 +42,14 @@ void RunRecorder::begin_step(DeviceId device) {
   step_ = Clock::now();
 }
 
-double RunRecorder::note_run(const RunNode& step) {
+double RunRecorder::note_run(const RunNode& step, const std::vector<OperatorTimes>& operators) {
   const double seconds = end_step(step.device, graph_.node(step.node).name);
   RunReport::Step& row = this->row(step);
   ++row.iterations;
   row.seconds += seconds;
   row.predicted_seconds += step.seconds;
   row.measured_peak = std::max(row.measured_peak, step_peak_);
+  add_up(row.operators, operators);
   return seconds;
 }
 
@@ -126,7 +127,7 @@ RunReport::Step& RunRecorder::row(const RunNode& step) {
     found->estimated_peak = std::max(found->estimated_peak, step.peak);
     return *found;
   }
-  report_.steps.push_back({node, device, step.variant, 0, 0, 0, step.peak, 0});
+  report_.steps.push_back({node, device, step.variant, 0, 0, 0, step.peak, 0, {}});
   return report_.steps.back();
 }
 

@@ -22,7 +22,7 @@ class RunRecorder {
   void begin(const ExecutionPlan& plan);
   void begin_step(DeviceId device);
   // What follows begin_step().  They give what it took, in seconds.
-  double note_run(const RunNode& step);
+  double note_run(const RunNode& step, const std::vector<OperatorTimes>& operators);
   double note_load(const LoadWeights& step);
   double note_copy(const CopyValue& step);
   void note_eviction(ComponentId component);

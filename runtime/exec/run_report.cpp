@@ -2,6 +2,7 @@
 
 #include <torch/headeronly/version.h>
 
+#include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -18,6 +19,40 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr double kSmallestShare = 0.001;  // of a node's time; what is below is added up
+
+Json operator_json(const OperatorTimes& times, double whole) {
+  Json row{{"operator", times.name},
+           {"shapes", times.shapes},
+           {"calls", times.calls},
+           {"seconds", times.seconds},
+           {"share", whole > 0 ? times.seconds / whole : 0}};
+  if (times.flops > 0 && times.seconds > 0)
+    row["gflops_per_second"] = times.flops / times.seconds * 1e-9;
+  return row;
+}
+
+// The longest first; at the end what is small, and what no operation took.
+Json operators_json(const RunReport::Step& step) {
+  std::vector<OperatorTimes> operators = step.operators;
+  std::ranges::sort(operators, std::ranges::greater{}, &OperatorTimes::seconds);
+  Json list = Json::array();
+  OperatorTimes small{.name = "(others)", .shapes = ""}, rest{.name = "(between)", .shapes = ""};
+  rest.seconds = step.seconds;
+  for (const OperatorTimes& one : operators) {
+    rest.seconds -= one.seconds;
+    if (one.seconds >= kSmallestShare * step.seconds) {
+      list.push_back(operator_json(one, step.seconds));
+      continue;
+    }
+    small.calls += one.calls;
+    small.seconds += one.seconds;
+  }
+  if (small.calls > 0) list.push_back(operator_json(small, step.seconds));
+  if (!operators.empty()) list.push_back(operator_json(rest, step.seconds));
+  return list;
+}
+
 Json steps_json(const std::vector<RunReport::Step>& steps) {
   Json list = Json::array();
   for (const RunReport::Step& step : steps)
@@ -28,7 +63,8 @@ Json steps_json(const std::vector<RunReport::Step>& steps) {
                     {"seconds", step.seconds},
                     {"predicted_seconds", step.predicted_seconds},
                     {"estimated_peak_bytes", step.estimated_peak},
-                    {"measured_peak_bytes", step.measured_peak}});
+                    {"measured_peak_bytes", step.measured_peak},
+                    {"operators", operators_json(step)}});
   return list;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "emulsion/memory.h"
+#include "exec/operator_profile.h"
 
 namespace emulsion {
 
@@ -19,6 +20,7 @@ struct RunReport {
     std::int64_t iterations = 0;
     double seconds = 0, predicted_seconds = 0;
     Bytes estimated_peak = 0, measured_peak = 0;
+    std::vector<OperatorTimes> operators;  // of runs on the CPU
   };
   struct Transfer {
     std::string what, from, to;

@@ -25,7 +25,8 @@
 namespace emulsion {
 namespace {
 
-constexpr std::int64_t kTileRows = 256;  // queries at a time, where attention goes by tiles
+constexpr std::int64_t kConvolvedTiles = 128;  // at a time, where convolutions go by tiles
+constexpr std::int64_t kTileRows = 256;        // queries at a time, where attention goes by tiles
 
 using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
                                    const std::optional<at::Tensor>&, std::string_view,
@@ -48,6 +49,17 @@ bool widens(const at::Tensor& x) {
 
 at::Tensor widened(const at::Tensor& x) { return widens(x) ? x.to(at::kFloat) : x; }
 
+// x [..., in], weight [out, in] -> [..., out]
+at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight,
+                      const std::optional<at::Tensor>& bias) {
+  const auto pointwise = linear_pointwise();
+  if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf) return at::linear(x, weight, bias);
+  return pointwise
+      ->call(widened(x), widened(weight), bias ? std::optional(widened(*bias)) : bias, "none",
+             c10::List<std::optional<at::Scalar>>(), "")
+      .to(x.scalar_type());
+}
+
 class SampleMaker {
  public:
   SampleMaker(c10::Device device, c10::ScalarType dtype, std::int64_t shrink)
@@ -69,19 +81,36 @@ class SampleMaker {
     return {18 * product_of({batch, in, out, shrunk(side), shrunk(side)}), share, prepare};
   }
 
+  // The same by tiles of 4x4 results: 36 products, and copies for the transforms around them.
+  SpeedSample tiled_convolution(double share, std::int64_t in, std::int64_t out,
+                                std::int64_t side) const {
+    const std::int64_t tiles = ((shrunk(side) + 3) / 4) * ((shrunk(side) + 3) / 4);
+    const auto prepare = [=, *this]() -> Operation {
+      const at::Tensor v = ones({36, tiles, in}), u = ones({36, out, in}),
+                       y = ones({36, tiles, out});
+      return [=] {
+        u.clone();
+        v.clone();
+        for (std::int64_t begin = 0; begin < tiles; begin += kConvolvedTiles)
+          for (std::int64_t k = 0; k < 36; ++k)
+            multiplied(v[k].narrow(0, begin, std::min(kConvolvedTiles, tiles - begin)), u[k], {});
+        y.clone();
+      };
+    };
+    return {18 * product_of({in, out, shrunk(side), shrunk(side)}), share, prepare};
+  }
+
+  // The same as one product of all windows, of two samples.
+  SpeedSample unfolded_convolution(double share, std::int64_t in, std::int64_t out,
+                                   std::int64_t side) const {
+    return product(share, 2 * side * side, 9 * in, out);
+  }
+
   SpeedSample product(double share, std::int64_t rows, std::int64_t in, std::int64_t out) const {
     const auto prepare = [=, *this]() -> Operation {
       const at::Tensor x = ones({1, shrunk(rows), in}), weight = ones({out, in}),
                        bias = ones({out});
-      const auto pointwise = linear_pointwise();
-      if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf)
-        return [=] { at::linear(x, weight, bias); };
-      return [=] {
-        pointwise
-            ->call(widened(x), widened(weight), widened(bias), "none",
-                   c10::List<std::optional<at::Scalar>>(), "")
-            .to(x.scalar_type());
-      };
+      return [=] { multiplied(x, weight, bias); };
     };
     return {2 * product_of({shrunk(rows), in, out}), share, prepare};
   }
@@ -195,16 +224,28 @@ class SampleMaker {
   std::int64_t shrink_;
 };
 
+using Samples = std::vector<SpeedSample>;
+
+// As nodes/models/layers.cpp chooses among the forms of a convolution; 46 pixels are two samples of
+// 32.
+Samples convolutions(const SampleMaker& make, bool in_faster_forms) {
+  if (in_faster_forms)
+    return {make.tiled_convolution(0.3, 320, 320, 64), make.tiled_convolution(0.22, 640, 640, 46),
+            make.convolution(0.2, 2, 1280, 1280, 16),
+            make.unfolded_convolution(0.06, 1280, 1280, 8),
+            make.tiled_convolution(0.22, 256, 256, 128)};
+  return {make.convolution(0.3, 1, 320, 320, 64), make.convolution(0.22, 1, 640, 640, 32),
+          make.convolution(0.2, 2, 1280, 1280, 16), make.convolution(0.06, 2, 1280, 1280, 8),
+          make.convolution(0.22, 1, 256, 256, 128)};
+}
+
 }  // namespace
 
 SpeedSamples speed_samples(c10::Device device, c10::ScalarType dtype, std::int64_t shrink) {
   const SampleMaker make(device, dtype, shrink);
+  const bool in_faster_forms = device.is_cpu() && dtype == c10::ScalarType::Float;
   return {
-      .convolution = {make.convolution(0.3, 1, 320, 320, 64),
-                      make.convolution(0.22, 1, 640, 640, 32),
-                      make.convolution(0.2, 2, 1280, 1280, 16),
-                      make.convolution(0.06, 2, 1280, 1280, 8),
-                      make.convolution(0.22, 1, 256, 256, 128)},
+      .convolution = convolutions(make, in_faster_forms),
       .product = {make.product(0.25, 4096, 320, 2560), make.product(0.15, 4096, 1280, 320),
                   make.product(0.2, 1024, 640, 5120), make.product(0.2, 256, 1280, 10240),
                   make.product(0.1, 256, 1280, 1280), make.product(0.1, 77, 1024, 4096)},

@@ -62,6 +62,23 @@ TEST_CASE("the report names each node, load and eviction") {
   CHECK(json["denoise_seconds_per_step"].get<double>() > 0);
 }
 
+TEST_CASE("the report shares a node's time among its operations, the longest first") {
+  const RunReport report = run(fakes::Pipeline(), fakes::Model()).report;
+  const auto steps = nlohmann::json::parse(to_json(report))["steps"];
+  for (const auto& step : steps) {
+    double shares = 0, before = 1;
+    for (const auto& row : step["operators"]) {
+      const double share = row["share"].get<double>();
+      const bool is_sum = row["operator"].get<std::string>().starts_with("(");
+      if (!is_sum) CHECK(share <= before);
+      before = is_sum ? before : share;
+      shares += share;
+    }
+    if (!step["operators"].empty()) CHECK(shares == doctest::Approx(1));
+  }
+  CHECK_FALSE(steps[2]["operators"].empty());
+}
+
 TEST_CASE("a run leaves no weights behind") {
   const fakes::Pipeline pipeline;
   const fakes::Model model;

@@ -1,0 +1,171 @@
+#include "models/norm_silu.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/record_function.h>
+
+#include "models/ops.h"
+#include "models/vector_clones.h"
+#include "models/vector_math.h"
+
+namespace emulsion::models {
+namespace {
+
+constexpr std::int64_t kGrain = 256;   // pixels that a thread takes at least
+constexpr std::int64_t kFlushed = 32;  // pixels whose sums float32 holds
+
+// Sums over pixels of x - shift and of its square, by channel; the shift, a pixel, keeps the
+// difference of large numbers small.
+struct Sums {
+  std::vector<double> first, second;  // [C]
+};
+
+template <class Element>
+EMULSION_INLINED void add_pixels(const Element* x, const float* shift, std::int64_t pixels,
+                                 std::int64_t C, float* __restrict first,
+                                 float* __restrict second) {
+  for (std::int64_t p = 0; p < pixels; ++p)
+    for (std::int64_t c = 0; c < C; ++c) {
+      const float value = widened(x[p * C + c]) - shift[c];
+      first[c] += value;
+      second[c] += value * value;
+    }
+}
+
+EMULSION_VECTOR_CLONES void add_up(const float* x, const float* shift, std::int64_t pixels,
+                                   std::int64_t C, float* first, float* second) {
+  add_pixels(x, shift, pixels, C, first, second);
+}
+
+EMULSION_VECTOR_CLONES void add_up(const Bfloat16Bits* x, const float* shift, std::int64_t pixels,
+                                   std::int64_t C, float* first, float* second) {
+  add_pixels(x, shift, pixels, C, first, second);
+}
+
+template <class Element>
+EMULSION_INLINED void apply(const Element* x, Element* __restrict y, const float* scale,
+                            const float* shift, std::int64_t pixels, std::int64_t C) {
+  for (std::int64_t p = 0; p < pixels; ++p)
+    for (std::int64_t c = 0; c < C; ++c)
+      narrow(silu(widened(x[p * C + c]) * scale[c] + shift[c]), y[p * C + c]);
+}
+
+EMULSION_VECTOR_CLONES void normalise(const float* x, float* y, const float* scale,
+                                      const float* shift, std::int64_t pixels, std::int64_t C) {
+  apply(x, y, scale, shift, pixels, C);
+}
+
+EMULSION_VECTOR_CLONES void normalise(const Bfloat16Bits* x, Bfloat16Bits* y, const float* scale,
+                                      const float* shift, std::int64_t pixels, std::int64_t C) {
+  apply(x, y, scale, shift, pixels, C);
+}
+
+template <class Element>
+Sums sums_of(const Element* x, const std::vector<float>& shift, std::int64_t pixels) {
+  const std::size_t C = shift.size();
+  const auto channels = static_cast<std::int64_t>(C);
+  const std::int64_t parts = std::min<std::int64_t>(at::get_num_threads(), 1 + pixels / kGrain);
+  std::vector<Sums> by_part(static_cast<std::size_t>(parts));
+  at::parallel_for(0, parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      Sums sums{std::vector<double>(C), std::vector<double>(C)};
+      for (std::int64_t p = part * pixels / parts; p < (part + 1) * pixels / parts; p += kFlushed) {
+        std::vector<float> first(C), second(C);
+        const std::int64_t count = std::min(kFlushed, (part + 1) * pixels / parts - p);
+        add_up(x + p * channels, shift.data(), count, channels, first.data(), second.data());
+        for (std::size_t c = 0; c < C; ++c) sums.first[c] += first[c], sums.second[c] += second[c];
+      }
+      by_part[static_cast<std::size_t>(part)] = std::move(sums);
+    }
+  });
+  Sums whole = std::move(by_part[0]);
+  for (std::size_t i = 1; i < by_part.size(); ++i)
+    for (std::size_t c = 0; c < C; ++c) {
+      whole.first[c] += by_part[i].first[c];
+      whole.second[c] += by_part[i].second[c];
+    }
+  return whole;
+}
+
+// What each channel is multiplied with and what is added then.
+struct Affine {
+  std::vector<float> scale, shift;  // [C]
+};
+
+struct Layer {
+  std::int64_t groups;
+  const std::vector<float>& weight;  // [C]
+  const std::vector<float>& bias;
+  double eps;
+};
+
+Affine affine_of(const Sums& sums, const std::vector<float>& shift, std::int64_t pixels,
+                 const Layer& layer) {
+  const std::size_t C = shift.size(), width = C / static_cast<std::size_t>(layer.groups);
+  const auto count = static_cast<double>(pixels), channels = static_cast<double>(width);
+  Affine affine{std::vector<float>(C), std::vector<float>(C)};
+  for (std::size_t begin = 0; begin < C; begin += width) {
+    double mean = 0, variance = 0;
+    for (std::size_t c = begin; c < begin + width; ++c)
+      mean += (shift[c] + sums.first[c] / count) / channels;
+    for (std::size_t c = begin; c < begin + width; ++c) {
+      const double own = sums.first[c] / count, away = shift[c] + own - mean;
+      variance += (sums.second[c] / count - own * own + away * away) / channels;
+    }
+    const double rate = 1 / std::sqrt(std::max(variance, 0.0) + layer.eps);
+    for (std::size_t c = begin; c < begin + width; ++c) {
+      affine.scale[c] = static_cast<float>(rate * layer.weight[c]);
+      affine.shift[c] = static_cast<float>(layer.bias[c] - mean * rate * layer.weight[c]);
+    }
+  }
+  return affine;
+}
+
+std::vector<float> floats_of(const at::Tensor& values) {
+  const at::Tensor wide = values.to(at::kFloat).contiguous();
+  return {wide.const_data_ptr<float>(), wide.const_data_ptr<float>() + wide.numel()};
+}
+
+// One sample: [P, C]
+template <class Element>
+void norm_sample(const Element* x, Element* y, std::int64_t pixels, const Layer& layer) {
+  const auto C = static_cast<std::int64_t>(layer.weight.size());
+  std::vector<float> shift(layer.weight.size());
+  for (std::size_t c = 0; c < shift.size(); ++c) shift[c] = widened(x[c]);
+  const Affine affine = affine_of(sums_of(x, shift, pixels), shift, pixels, layer);
+  at::parallel_for(0, pixels, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    normalise(x + begin * C, y + begin * C, affine.scale.data(), affine.shift.data(), end - begin,
+              C);
+  });
+}
+
+template <class Element>
+void norm_samples(const at::Tensor& x, const at::Tensor& y, const Layer& layer) {
+  const std::int64_t pixels = x.size(2) * x.size(3), sample = pixels * x.size(1);
+  const auto* from = static_cast<const Element*>(x.const_data_ptr());
+  auto* to = static_cast<Element*>(y.mutable_data_ptr());
+  for (std::int64_t b = 0; b < x.size(0); ++b)
+    norm_sample(from + b * sample, to + b * sample, pixels, layer);
+}
+
+}  // namespace
+
+bool suits_norm_silu(const at::Tensor& x) {
+  const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  return x.is_cpu() && is_known && x.numel() > 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor norm_silu(const at::Tensor& x, std::int64_t groups, const at::Tensor& weight,
+                     const at::Tensor& bias, double eps) {
+  RECORD_FUNCTION("norm_silu", std::vector<c10::IValue>({x}));
+  const at::Tensor y = at::empty_like(x);
+  const std::vector<float> weights = floats_of(weight), biases = floats_of(bias);
+  const Layer layer{groups, weights, biases, eps};
+  if (x.scalar_type() == at::kFloat)
+    norm_samples<float>(x, y, layer);
+  else
+    norm_samples<Bfloat16Bits>(x, y, layer);
+  return y;
+}
+
+}  // namespace emulsion::models

@@ -1,0 +1,15 @@
+#pragma once
+
+// Before a function whose loops are to run at the width of the processor's vectors: it is compiled
+// for each, and the loader takes the widest that is there.  What it calls must be inlined.
+#if defined(__x86_64__) && defined(__ELF__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#define EMULSION_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define EMULSION_VECTOR_CLONES
+#endif
+
+#if defined(__GNUC__)
+#define EMULSION_INLINED inline __attribute__((always_inline))
+#else
+#define EMULSION_INLINED inline
+#endif

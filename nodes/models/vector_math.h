@@ -1,0 +1,48 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "models/vector_clones.h"
+
+// Scalar functions that compilers turn into vector code in loops.
+namespace emulsion::models {
+
+// A bfloat16 in memory: the upper half of a float32.
+enum class Bfloat16Bits : std::uint16_t {};
+
+EMULSION_INLINED float widened(float x) { return x; }
+EMULSION_INLINED float widened(Bfloat16Bits x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
+}
+
+EMULSION_INLINED void narrow(float x, float& result) { result = x; }
+// Rounds to the nearest, ties to even; finite numbers only.
+EMULSION_INLINED void narrow(float x, Bfloat16Bits& result) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  result = static_cast<Bfloat16Bits>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+// e^x to within two units in the last place, for -87 < x < 88, and at the ends of that range
+// beyond.  x = n ln 2 + r with |r| <= ln 2 / 2; Taylor's series of e^r to the sixth power.
+EMULSION_INLINED float exp_of(float x) {
+  constexpr float kLowest = -87.0F, kHighest = 88.0F;
+  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to whole numbers
+  constexpr float kHigh = 0.693359375F, kLow = -2.12194440e-4F;  // ln 2 in two parts
+  x = x < kLowest ? kLowest : x > kHighest ? kHighest : x;
+  const float shifted = x * 1.44269504F + kRounder;
+  const float n = shifted - kRounder;
+  const float r = (x - n * kHigh) - n * kLow;
+  float series = 1.0F / 720;
+  series = series * r + 1.0F / 120;
+  series = series * r + 1.0F / 24;
+  series = series * r + 1.0F / 6;
+  series = series * r + 0.5F;
+  series = series * r * r + r + 1;
+  const std::uint32_t power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23;
+  return series * std::bit_cast<float>(power);
+}
+
+EMULSION_INLINED float silu(float x) { return x / (1 + exp_of(-x)); }
+
+}  // namespace emulsion::models

@@ -1,0 +1,60 @@
+#include "models/winograd.h"
+
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/randn.h>
+#include <c10/core/InferenceMode.h>
+#include "check.h"
+
+#include "fakes/reference.h"
+
+namespace emulsion::models {
+namespace {
+
+struct Case {
+  std::int64_t batch, in, out, height, width;
+};
+
+// Distance from the definition in float64; results have a spread of 1.
+double error(const Case& one) {
+  const double spread = 1 / std::sqrt(9.0 * static_cast<double>(one.in));
+  const at::Tensor x = at::randn({one.batch, one.in, one.height, one.width});
+  const at::Tensor weight = at::randn({one.out, one.in, 3, 3}).mul_(spread);
+  const at::Tensor bias = at::randn({one.out});
+  const at::Tensor y = winograd_conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, bias);
+  CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
+  const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
+  return fakes::distance(y, at::conv2d(wide(x), wide(weight), wide(bias), 1, 1));
+}
+
+TEST_CASE("a convolution by tiles gives what the definition gives") {
+  const c10::InferenceMode inference;
+  CHECK(error({1, 32, 48, 16, 12}) < 2e-5);
+  CHECK(error({1, 320, 32, 8, 8}) < 5e-5);
+}
+
+TEST_CASE("maps that tiles do not divide keep their borders") {
+  const c10::InferenceMode inference;
+  for (const std::int64_t side : {1, 2, 3, 5, 7}) CHECK(error({2, 16, 16, side, side + 2}) < 2e-5);
+}
+
+TEST_CASE("more tiles than are worked on at once, of several samples, are all there") {
+  const c10::InferenceMode inference;
+  CHECK(error({3, 16, 32, 30, 37}) < 2e-5);  // 240 tiles
+}
+
+TEST_CASE("filters that are too many for one transform come in blocks") {
+  const c10::InferenceMode inference;
+  CHECK(error({1, 640, 640, 3, 4}) < 5e-5);
+  CHECK(WinogradShape{640, 640, 1}.scratch() < 36 * 640 * 640);
+}
+
+TEST_CASE("it pays where many tiles share the weights, and vectors fit the channels") {
+  CHECK(WinogradShape{320, 320, 256}.pays());
+  CHECK_FALSE(WinogradShape{1280, 1280, 32}.pays());
+  CHECK_FALSE(WinogradShape{4, 320, 256}.pays());
+  CHECK_FALSE(WinogradShape{320, 4, 256}.pays());
+  CHECK_FALSE(WinogradShape{40, 320, 256}.pays());
+}
+
+}  // namespace
+}  // namespace emulsion::models
