@@ -111,7 +111,10 @@ def open_clip_lines(prefix: str, part: str, config: dict, projected: bool) -> li
             shape[0] *= 3
             if "{q,k,v}" not in target:
                 continue
-        lines[source] = (source, target + ("^T" if "text_proj" in source else ""), tuple(shape))
+        if "text_proj" in source:
+            target += "^T"
+            shape.reverse()
+        lines[source] = (source, target, tuple(shape))
     if not projected:  # diffusers leaves the last block out
         last, next_ = config["num_hidden_layers"] - 1, config["num_hidden_layers"]
         for source, _, shape in list(lines.values()):
