@@ -170,8 +170,9 @@ def peft_forms(pipe) -> list[Case]:
         *peft_cases(pipe, "loha_with_cores",
                     LoHaConfig(r=3, alpha=2, target_modules=[DOWN], use_effective_conv2d=True),
                     24, 2.0),
-        *peft_cases(pipe, "lokr", LoKrConfig(r=2, alpha=3, target_modules=[conv, linear, DOWN],
-                                             decompose_factor=2), 25, 3.0),
+        # alpha is r: of two whole factors LyCORIS does not count it, and peft does
+        *peft_cases(pipe, "lokr", LoKrConfig(r=2, alpha=2, target_modules=[conv, linear, DOWN],
+                                             decompose_factor=2), 25, 2.0),
         *peft_cases(pipe, "lokr_in_factors",
                     LoKrConfig(r=1, alpha=3, target_modules=both, decompose_both=True,
                                use_effective_conv2d=True), 26, 3.0),
