@@ -77,7 +77,7 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                   const ConvShape& shape) {
   if (widens(x))
     return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
-  if (has_faster_forms(x, weight, shape)) {
+  if (bias.defined() && has_faster_forms(x, weight, shape)) {  // these add one
     const std::int64_t B = x.size(0), H = x.size(2), W = x.size(3);
     if (WinogradShape{shape.in, shape.out, winograd_tiles(B, H, W)}.pays())
       return winograd_conv2d(in_map_layout(x), weight, bias);

@@ -71,7 +71,9 @@ class TableWriter {
     if (!s.streamed.empty())
       note = str(s.streamed.size(), s.streamed.size() == 1 ? " block streams" : " blocks stream",
                  s.prefetch ? "" : ", one at a time");
-    if (s.changed > 0) note += str(note.empty() ? "" : ", ", "changes ", s.changed, s.changed == 1 ? " tensor" : " tensors");
+    if (s.changed > 0)
+      note += str(note.empty() ? "" : ", ", "changes ", s.changed,
+                  s.changed == 1 ? " tensor" : " tensors");
     const std::string from = s.from ? device(*s.from) + " -> " : "";
     row("+ " + graph_.component(s.component).name, from + device(s.device), "",
         format_bytes(s.held), "", time(s.seconds), note);

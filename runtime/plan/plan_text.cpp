@@ -46,7 +46,8 @@ class TextWriter {
     std::string held = format_bytes(s.held);
     if (!s.streamed.empty())
       held += str(", streams ", s.streamed.size(), " blocks", s.prefetch ? "" : " one by one");
-    if (s.changed > 0) held += str(", changes ", s.changed, s.changed == 1 ? " tensor" : " tensors");
+    if (s.changed > 0)
+      held += str(", changes ", s.changed, s.changed == 1 ? " tensor" : " tensors");
     line("load", graph_.component(s.component).name,
          (s.from ? device(*s.from) + " " : "") + "-> " + device(s.device), held);
   }

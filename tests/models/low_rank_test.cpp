@@ -61,6 +61,18 @@ TEST_CASE("a convolution with branches is one with the changed weight, in either
     }
 }
 
+TEST_CASE("a branch may have a shape that large maps are convolved by tiles in") {
+  const c10::InferenceMode inference;
+  auto set = std::make_shared<WeightSet>();
+  const Weight& weight = set->weights["weight"] = fakes::random_weight({64, 64, 3, 3}, at::kFloat);
+  set->weights["bias"] = fakes::random_weight({64}, at::kFloat);
+  set->branches["weight"] = {fakes::random_branch(weight, 64, 0.5)};
+  const Conv2d conv(WeightView(set), {.in = 64, .out = 64});
+  const at::Tensor map = at::randn({1, 64, 96, 96});
+  const at::Tensor wanted = at::conv2d(map, merged(*set), set->weights.at("bias").data, 1, 1);
+  CHECK(fakes::distance(conv(in_map_layout(map)), wanted) < 1e-3);
+}
+
 TEST_CASE("layers ask for their branches in a forecast, norms do not") {
   auto header = std::make_shared<WeightSet>();
   header->header_only = true;

@@ -106,7 +106,7 @@ TEST_CASE("branches are loaded as a component of their own, and join their weigh
   CHECK(set->weights.size() == 8);
   const auto header = header_of(open, at::kBFloat16);
   for (const auto& [name, weight] : set->weights) {
-    CHECK(weight.data.scalar_type() == at::kBFloat16);
+    CHECK((weight.data.scalar_type() == at::kBFloat16));
     CHECK((header->weights.at(name).spec == weight.spec));
   }
   const auto weights = load(parts->weights, {{"a.weight"}, {}}, WeightPlace{}, at::kBFloat16);
