@@ -6,6 +6,7 @@
 #include "check.h"
 #include "emulsion/errors.h"
 #include "graphs/reference_case.h"
+#include "weights/safetensors_writer.h"
 
 // LoRAs, replaced and merged parts in whole pictures: against diffusers' load_lora_weights, and
 // against each other.

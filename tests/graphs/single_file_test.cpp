@@ -8,6 +8,7 @@
 #include "emulsion/session.h"
 #include "emulsion/str.h"
 #include "fakes/checkpoint_file.h"
+#include "weights/safetensors_writer.h"
 
 using namespace emulsion;
 namespace fs = std::filesystem;

@@ -1,4 +1,5 @@
 #include "weights/adapter_config.h"
+#include "weights/safetensors_writer.h"
 
 #include <ATen/ops/zeros.h>
 

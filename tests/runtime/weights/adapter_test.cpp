@@ -12,6 +12,7 @@
 #include "emulsion/str.h"
 #include "runtime/weights/scratch.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 #include "weights/weight_store.h"
 
 using namespace emulsion;

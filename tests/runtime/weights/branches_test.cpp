@@ -8,6 +8,7 @@
 #include "runtime/weights/scratch.h"
 #include "weights/adapter.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 #include "weights/weight_store.h"
 
 using namespace emulsion;

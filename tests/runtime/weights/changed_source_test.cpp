@@ -13,6 +13,7 @@
 #include "runtime/weights/scratch.h"
 #include "weights/adapter.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 
 using namespace emulsion;
 namespace fs = std::filesystem;

@@ -1,4 +1,5 @@
 #include "weights/checkpoint_component.h"
+#include "weights/safetensors_writer.h"
 
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>

@@ -11,6 +11,7 @@
 #include "fakes/checkpoint_file.h"
 #include "runtime/weights/scratch.h"
 #include "weights/checkpoint_configs.h"
+#include "weights/safetensors_writer.h"
 
 using namespace emulsion;
 using fakes::CheckpointName;

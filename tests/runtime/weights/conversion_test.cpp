@@ -15,6 +15,7 @@
 #include "fakes/checkpoint_file.h"
 #include "runtime/weights/scratch.h"
 #include "weights/checkpoint.h"
+#include "weights/safetensors_writer.h"
 
 using namespace emulsion;
 namespace fs = std::filesystem;
