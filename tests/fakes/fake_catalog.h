@@ -84,6 +84,8 @@ inline std::vector<NodeDescriptor> file_nodes() {
 
 // The stages of text to image, with the names that the shipped graphs use.
 inline std::vector<NodeDescriptor> stages() {
+  const ParamSpec embeddings{
+      .name = "embeddings", .fallback = std::string(), .help = "", .optional = true, .file = true};
   const ParamSpec sampler{.name = "sampler",
                           .fallback = std::string("auto"),
                           .help = "",
@@ -131,12 +133,13 @@ inline std::vector<NodeDescriptor> stages() {
        .summary = "Encodes tokens.",
        .inputs = {{"tokens", port::kTokens}},
        .outputs = {{"condition", port::kCondition}},
+       .params = {embeddings},
        .slots = {{"encoder", "", true}}},
       {.id = "tokenizer",
        .summary = "Cuts a text into tokens.",
        .inputs = {{"text", port::kText}},
        .outputs = {{"tokens", port::kTokens}},
-       .params = {{.name = "emphasis", .fallback = true, .help = ""}},
+       .params = {{.name = "emphasis", .fallback = true, .help = ""}, embeddings},
        .slots = {{"vocab", ""}}},
       {.id = "unet_step",
        .summary = "Tells what a noisy latent shows.",

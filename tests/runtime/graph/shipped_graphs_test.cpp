@@ -25,9 +25,9 @@ TEST_CASE("text to image has the inputs and outputs that hosts rely on") {
   std::string inputs, outputs;
   for (const GraphInput& input : spec.inputs) inputs += input.name + " ";
   for (const Entry& output : spec.outputs) outputs += output.name + " ";
-  CHECK(
-      inputs ==
-      "model vae prompt negative_prompt width height steps guidance seed sampler schedule batch ");
+  CHECK(inputs ==
+        "model vae prompt negative_prompt embeddings width height steps guidance seed sampler "
+        "schedule batch ");
   CHECK(outputs == "image latent ");
 }
 
