@@ -49,7 +49,7 @@ def load(options: argparse.Namespace) -> StableDiffusionPipeline | StableDiffusi
     dtype = DTYPES[options.dtype]
     if options.model.is_file():  # its configs are beside it
         pipeline = StableDiffusionXLPipeline.from_single_file(
-            options.model, config=options.model.parent, dtype=dtype, local_files_only=True
+            options.model, config=str(options.model.parent), dtype=dtype, local_files_only=True
         )
     else:
         pipeline = StableDiffusionPipeline.from_pretrained(
