@@ -11,7 +11,7 @@ namespace {
 // compared, more for the one that is kept.
 constexpr std::size_t kQuickEffort = 40, kFullEffort = 2000;
 constexpr std::size_t kMostBranches = 20000;  // of branch and bound
-constexpr std::size_t kMostLeaves = 3000;     // assignments that it compares
+constexpr std::size_t kMostLeaves = 1500;     // assignments that it compares
 
 class PlacementSearch {
  public:
