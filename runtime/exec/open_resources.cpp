@@ -33,6 +33,7 @@ OpenComponent open_part(const std::string& model, const std::string& part) {
 }
 
 fs::path adapter_file(const std::string& source) {
+  refuse_pickle("adapter", source);
   std::error_code unreadable;
   const fs::path inside = fs::path(source) / kFileInFolder;
   if (fs::is_regular_file(inside, unreadable)) return inside;

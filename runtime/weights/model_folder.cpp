@@ -88,11 +88,7 @@ void check_model_folder(const fs::path& model) {
 void check_model_file(const std::string& source) {
   if (source.ends_with(".safetensors")) return;
   const std::string place = str("model '", source, "': ");
-  if (has_suffix(source, {".ckpt", ".pt", ".pth", ".bin", ".pkl"}))
-    throw WeightError(str(place,
-                          "a pickle file, which can run any program when it is read, so it is not "
-                          "read at all; give the model's .safetensors file, or convert it with a "
-                          "tool that you trust"));
+  refuse_pickle("model", source);
   throw WeightError(
       str(place, has_suffix(source, {".gguf"}) ? "GGUF is not supported yet" : "this is no model",
           "; give ", kWanted, " or a .safetensors file"));
@@ -143,6 +139,14 @@ OpenComponent open_part_folder(const fs::path& folder) {
 }
 
 }  // namespace
+
+void refuse_pickle(const std::string& what, const std::string& file) {
+  if (has_suffix(file, {".ckpt", ".pt", ".pth", ".bin", ".pkl"}))
+    throw WeightError(str(what, " '", file,
+                          "': a pickle file, which can run any program when it is read, so it is "
+                          "not read at all; give the ",
+                          what, "'s .safetensors file, or convert it with a tool that you trust"));
+}
 
 std::optional<fs::path> existing_model(const std::string& source,
                                        const std::vector<fs::path>& model_folders) {

@@ -17,6 +17,10 @@ namespace emulsion {
 
 class MemoryMeter;
 
+// Throws WeightError where the file is a pickle file by its name; `what` it was to be: "model".
+// [any thread]
+void refuse_pickle(const std::string& what, const std::string& file);
+
 // The folder or file that `source` names, whatever it is: a path, or a name below one of
 // `model_folders` (the shipped models).  [any thread]
 std::optional<std::filesystem::path> existing_model(

@@ -102,6 +102,11 @@ TEST_CASE("missing files, unknown blocks and adapters of other models are said i
       "pytorch_lora_weights.safetensors",
       WeightError);
   CHECK_THROWS_WITH_AS(
+      opened(lora("style.pt"), "styled"),
+      "adapter 'style.pt': a pickle file, which can run any program when it is read, so it is not "
+      "read at all; give the adapter's .safetensors file, or convert it with a tool that you trust",
+      WeightError);
+  CHECK_THROWS_WITH_AS(
       opened(lora(kStyle, R"(, "blocks": {"unet.down_block": 1})"), "styled"),
       "g.json: resource 'styled': blocks: no weight of the model begins with 'unet.down_block'; "
       "expected the start of a name up to a dot, such as 'unet.down_blocks.0'",
