@@ -4,7 +4,6 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
-#include "exec/model_location.h"
 #include "exec/shipped_files.h"
 #include "graph/bind_files.h"
 #include "graph/near_names.h"
