@@ -7,7 +7,7 @@ namespace {
 
 // The input is dropped.
 void replace_by_resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map) {
-  resnet(tally, in, out, map, false);
+  resnet(tally, in, out, map, 0);
   tally.drop(in * map.pixels());
 }
 
@@ -15,15 +15,29 @@ void vae_middle(Tally& tally, const VaeConfig& config, const MapBatch& map) {
   const std::int64_t C = config.channels.back(), P = map.pixels();
   replace_by_resnet(tally, C, C, map);
   if (config.middle_attention) {
-    tally.norm(C * P);
-    for (int i = 0; i < 4; ++i) tally.multiply(P, C, C);
-    tally.hold(4 * C * P);  // normed, q, k, v
     const std::int64_t positions = map.height * map.width;
-    attend(tally, {C, 1, map.batch, positions, positions});
-    tally.drop(4 * C * P);
+    tally.norm(C * P);
+    tally.hold(C * P);  // normed
+    attention(tally, {C, 1, map.batch, positions, positions}, C);
+    tally.drop(C * P);
     tally.add(C * P);
   }
   replace_by_resnet(tally, C, C, map);
+}
+
+void clip_text_mlp(Tally& tally, const ClipTextConfig& config, std::int64_t L) {
+  const std::int64_t D = config.width, F = config.feed_forward_width;
+  tally.norm(D * L);
+  tally.hold(D * L);  // normed
+  tally.multiply(L, D, F);
+  tally.hold(F * L);
+  tally.drop(D * L);
+  tally.activate(F * L);
+  if (config.activation == Activation::QuickGelu) tally.pass(F * L);
+  tally.multiply(L, F, D);
+  tally.pass(D * L);
+  tally.drop(F * L);
+  tally.add(D * L);
 }
 
 }  // namespace
@@ -31,24 +45,17 @@ void vae_middle(Tally& tally, const VaeConfig& config, const MapBatch& map) {
 Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
                     c10::ScalarType dtype, const BranchLoad& branches) {
   Tally tally(dtype, branches);
-  const std::int64_t L = batch * tokens, D = config.width, F = config.feed_forward_width;
+  const std::int64_t L = batch * tokens, D = config.width;
   tally.hold(D * L);  // the states
   tally.copy(D * L);
   tally.add(D * L);
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     tally.norm(D * L);
-    for (int i = 0; i < 4; ++i) tally.multiply(L, D, D);
-    tally.hold(4 * D * L);  // normed, q, k, v
-    attend(tally, {D, config.heads, batch, tokens, tokens});
-    tally.drop(4 * D * L);
+    tally.hold(D * L);  // normed
+    attention(tally, {D, config.heads, batch, tokens, tokens}, D);
+    tally.drop(D * L);
     tally.add(D * L);
-    // Normed, and the hidden layer, of which quick_gelu makes another; then the result.
-    tally.norm(D * L);
-    tally.multiply(L, D, F);
-    tally.multiply(L, F, D);
-    tally.activate(F * L);
-    tally.add(D * L);
-    tally.pass((D + (config.activation == Activation::QuickGelu ? 2 : 1) * F) * L);
+    clip_text_mlp(tally, config, L);
   }
   tally.norm(D * L);
   tally.pass(D * L);

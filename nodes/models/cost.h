@@ -16,7 +16,7 @@ struct Cost {
   // dtype; inputs and weights are not counted.
   Bytes workspace = 0;
   Work work;
-  // That a CPU takes besides, where products are done in float32; see widens() in layers.h.
+  // That a CPU takes besides, or less: its products have kernels of their own; see layers.h.
   Bytes cpu_workspace = 0;
 };
 

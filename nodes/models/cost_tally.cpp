@@ -5,7 +5,8 @@
 
 #include "emulsion/processor.h"
 #include "models/attention.h"
-#include "models/unfolded_conv.h"
+#include "models/panel_conv.h"
+#include "models/panel_product.h"
 #include "models/winograd.h"
 
 namespace emulsion::models {
@@ -36,19 +37,18 @@ void attend_fused(Tally& tally, const AttentionStep& step) {
              (step.B * step.heads * step.L + thread * at::get_num_threads()) * kFloat);
 }
 
-// What conv2d() allocates in float32 on a CPU, all but the result, in elements.
-std::int64_t float_scratch(const ConvStep& step) {
-  const WinogradShape tiled{step.in, step.out, step.tiles};
-  const UnfoldedShape unfolded{step.in, step.out, step.to};
-  if (step.tiles > 0 && tiled.pays()) return tiled.scratch();
-  if (step.tiles > 0 && unfolded.pays()) return unfolded.scratch();
-  return step.scratch();
+// A convolution on copies in float32.
+void widen(Tally& tally, const ConvStep& step) {
+  const std::int64_t widened = step.input() + step.weights() + step.result();
+  tally.pass_on_cpu(0, (widened + step.scratch()) * kFloat);
+  tally.pass_on_cpu(step.result(), widened * kFloat);
 }
 
 }  // namespace
 
 Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
     : dtype_(dtype),
+      by_panels_(panels_hold(dtype)),
       widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
       element_(static_cast<Bytes>(c10::elementSize(dtype))),
       branches_(branches) {}
@@ -66,9 +66,12 @@ void Tally::pack(std::int64_t in) {
 }
 
 void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  pack(in);
+  if (!by_panels_) pack(in);
   const std::int64_t at_once = std::min(rows, kWidenedRows);
-  if (widens_) widened_ = std::max(widened_, (at_once * (in + out) + in * out) * kFloat);
+  if (by_panels_)
+    pass_on_cpu(rows * out, panel_linear_scratch(in, out) * kFloat);
+  else if (widens_)
+    pass_on_cpu(rows * out, (at_once * (in + out) + in * out) * kFloat);
   const BranchLoad::Kind& beside = branches_.linears;
   work_.product +=
       2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
@@ -87,7 +90,7 @@ void Tally::convolve(const ConvStep& step) {
   const std::int64_t low = down.result(), to_low = low + down.scratch(),
                      from_low = low + up.result() + up.scratch();
   branch_ = std::max({branch_, to_low * element_, from_low * element_});
-  if (widens_) widened_ = std::max(widened_, (down.input() + down.weights() + to_low) * kFloat);
+  if (widens_) pass_on_cpu(step.result(), (down.input() + down.weights() + to_low) * kFloat);
 }
 
 void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) {
@@ -97,7 +100,7 @@ void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) 
 Cost Tally::cost() const {
   return {.workspace = peak_ + branch_ + packed_ * at::get_num_threads() + kSmall,
           .work = work_,
-          .cpu_workspace = std::max<Bytes>(0, cpu_peak_ - peak_) + widened_};
+          .cpu_workspace = cpu_peak_ - peak_};
 }
 
 std::int64_t ConvStep::scratch() const {
@@ -114,27 +117,39 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
   return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
 }
 
+std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype) const {
+  const WinogradShape tiled{in, out, tiles};
+  if (tiles > 0 && tiled.pays()) return tiled.scratch();
+  const std::int64_t wide = dtype == at::kFloat ? 0 : input();
+  return wide + panel_conv_scratch({.in = in, .out = out, .kernel = kernel});
+}
+
 void conv(Tally& tally, const ConvStep& step) {
-  const bool is_float = tally.dtype() == at::kFloat;
   tally.convolve(step);
-  tally.pass(step.result() + (is_float ? float_scratch(step) : step.scratch()));
-  if (is_float || tally.widens()) tally.pack(step.in * step.kernel * step.kernel);
-  if (tally.widens()) {
-    const std::int64_t widened = step.input() + step.weights() + step.result();
-    tally.pass_on_cpu(0, (widened + float_scratch(step)) * kFloat);
-    tally.pass_on_cpu(step.result(), widened * kFloat);
+  if (tally.by_panels() && step.in >= kFewestPanelChannels) {
+    tally.pass_elsewhere(step.result() + step.scratch());
+    tally.pass_on_cpu(step.result(), step.panel_scratch(tally.dtype()) * kFloat);
+  } else {
+    tally.pass(step.result() + step.scratch());
+    if (tally.dtype() == at::kFloat || tally.widens())
+      tally.pack(step.in * step.kernel * step.kernel);
+    if (tally.widens()) widen(tally, step);
   }
   tally.hold(step.result());
 }
 
-void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map, bool has_time) {
+void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map,
+            std::int64_t time) {
   const std::int64_t P = map.pixels();
   tally.norm(in * P);
   tally.activate(in * P);
   tally.hold(in * P);  // norm1
   conv(tally, same_size(map, in, out));
   tally.drop(in * P);
-  if (has_time) tally.activate(out * P);  // one value is added to all pixels
+  if (time > 0) {
+    tally.multiply(1, time, out);
+    tally.activate(out * P);  // one value is added to all pixels
+  }
   tally.norm(out * P);
   tally.activate(out * P);
   tally.hold(out * P);  // norm2, and conv1 that it is made from
@@ -151,6 +166,22 @@ void attend(Tally& tally, const AttentionStep& step) {
   tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
   if (tally.dtype() == at::kBFloat16 && !tally.widens()) attend_in_tiles(tally, step);
   attend_fused(tally, step);
+}
+
+void attention(Tally& tally, const AttentionStep& step, std::int64_t context_width) {
+  const std::int64_t C = step.width, P = step.B * step.L, S = step.B * step.S;
+  tally.multiply(P, C, C);
+  tally.hold(C * P);  // q
+  for (int i = 0; i < 2; ++i) {
+    tally.multiply(S, context_width, C);
+    tally.hold(C * S);  // k, v
+  }
+  attend(tally, step);
+  tally.drop(C * (P + 2 * S));
+  tally.hold(C * P);  // attended
+  tally.multiply(P, C, C);
+  tally.pass(C * P);
+  tally.drop(C * P);
 }
 
 }  // namespace emulsion::models

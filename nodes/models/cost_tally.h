@@ -11,7 +11,10 @@ struct ConvStep {
   std::int64_t in, out, kernel, from, to, batch;
   std::int64_t tiles = 0;  // of a convolution by tiles, if its shape allows that
 
-  std::int64_t scratch() const;  // elements: of what conv2d() allocates, all but the result
+  // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
+  // by panels for maps of a dtype.
+  std::int64_t scratch() const;
+  std::int64_t panel_scratch(c10::ScalarType dtype) const;
   std::int64_t weights() const { return in * out * kernel * kernel; }
   std::int64_t input() const { return in * from; }
   std::int64_t result() const { return out * to; }
@@ -23,7 +26,9 @@ class Tally {
   explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {});
 
   c10::ScalarType dtype() const { return dtype_; }
-  // A CPU does products in float32; see widens() in layers.h.
+  // A CPU does products by panels, see panel_product.h; or it does them in float32, see widens() in
+  // layers.h.
+  bool by_panels() const { return by_panels_; }
   bool widens() const { return widens_; }
 
   void hold(std::int64_t elements) {
@@ -33,11 +38,15 @@ class Tally {
   void drop(std::int64_t elements) { held_ -= elements * element_; }
   // Holds `elements`, and `more` bytes, for a moment.
   void pass(std::int64_t elements, Bytes more = 0) {
-    peak_ = std::max(peak_, held_ + elements * element_ + more);
+    pass_elsewhere(elements, more);
+    pass_on_cpu(elements, more);
   }
-  // The same on a CPU alone.
+  // The same on a CPU alone, and on all other devices.
   void pass_on_cpu(std::int64_t elements, Bytes more) {
     cpu_peak_ = std::max(cpu_peak_, held_ + elements * element_ + more);
+  }
+  void pass_elsewhere(std::int64_t elements, Bytes more = 0) {
+    peak_ = std::max(peak_, held_ + elements * element_ + more);
   }
 
   // A matrix product of so many columns packs a part of its weights.
@@ -45,6 +54,7 @@ class Tally {
 
   // Each layer's part in the work; touch() counts reads and writes of so many elements.
   void convolve(const ConvStep& step);
+  // Products count the moment too, on a CPU that widens: their results are not held yet.
   void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
   void attend(double multiply_adds) { work_.attention += 2 * multiply_adds; }
   void norm(std::int64_t elements) { touch(3 * elements); }      // read twice, written
@@ -60,10 +70,9 @@ class Tally {
   void add_branches(const BranchLoad::Kind& beside, std::int64_t elements);
 
   c10::ScalarType dtype_;
-  bool widens_;
+  bool by_panels_, widens_;
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
   Bytes packed_ = 0;   // the most that any product packs
-  Bytes widened_ = 0;  // the largest product's arguments and result in float32
   BranchLoad branches_;
   Bytes branch_ = 0;  // the most that a branch takes while it runs
   Work work_;
@@ -78,8 +87,12 @@ struct AttentionStep {
 
 // Each holds its result besides its input.
 void conv(Tally& tally, const ConvStep& step);
-void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map, bool has_time);
+// `time`: width of the time embedding, 0 without.
+void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map,
+            std::int64_t time);
 // What attention() allocates besides its arguments, for a moment.
 void attend(Tally& tally, const AttentionStep& step);
+// The whole of Attention with its four products; it holds nothing in the end.
+void attention(Tally& tally, const AttentionStep& step, std::int64_t context_width);
 
 }  // namespace emulsion::models

@@ -8,43 +8,36 @@ namespace {
 
 using Level = UnetConfig::Level;
 
-// The work of one transformer block: layer norms, attention to itself and to the text, and the
-// feed-forward.
-void count_block(Tally& tally, const Level& level, const MapBatch& map,
-                 std::int64_t context_tokens) {
-  const std::int64_t P = map.pixels(), C = level.channels, S = map.batch * context_tokens;
-  for (int i = 0; i < 3; ++i) {
-    tally.norm(C * P);
-    tally.add(C * P);
-  }
-  for (int i = 0; i < 4; ++i) tally.multiply(P, C, C);  // queries and outputs
-  for (int i = 0; i < 2; ++i) {                         // keys and values
-    if (level.only_cross_attention)
-      tally.multiply(S, level.context_width, C);
-    else
-      tally.multiply(P, C, C);
-    tally.multiply(S, level.context_width, C);
-  }
-  tally.multiply(P, C, 8 * C);
-  tally.activate(4 * C * P);
-  tally.add(4 * C * P);
-  tally.multiply(P, 4 * C, C);
+// So many tokens of width C through a feed-forward and the norm before it.
+void feed_forward(Tally& tally, std::int64_t C, std::int64_t tokens) {
+  tally.norm(C * tokens);
+  tally.hold(C * tokens);  // normed
+  tally.multiply(tokens, C, 8 * C);
+  tally.hold(8 * C * tokens);  // both halves
+  tally.activate(4 * C * tokens);
+  tally.add(4 * C * tokens);
+  tally.hold(4 * C * tokens);  // gated
+  tally.multiply(tokens, 4 * C, C);
+  tally.pass(C * tokens);
+  tally.drop(13 * C * tokens);
+  tally.add(C * tokens);
 }
 
 // The tokens are held by the caller.
 void transformer_block(Tally& tally, const Level& level, const MapBatch& map,
                        std::int64_t context_tokens) {
-  const std::int64_t P = map.pixels(), C = level.channels, S = map.batch * context_tokens;
-  const std::int64_t keys = level.only_cross_attention ? S : P;
-  count_block(tally, level, map, context_tokens);
-  tally.hold((2 * P + 2 * keys) * C);  // normed, q, k, v
-  attend(tally, {C, level.heads, map.batch, P / map.batch, keys / map.batch});
-  tally.drop((2 * P + 2 * keys) * C);
-  tally.pass(3 * C * P);            // normed, attended, projected
-  tally.hold((2 * P + 2 * S) * C);  // the same, with keys of the text
-  attend(tally, {C, level.heads, map.batch, P / map.batch, context_tokens});
-  tally.drop((2 * P + 2 * S) * C);
-  tally.pass(14 * C * std::min(P, kFeedForwardRows));  // norm, both halves, one gated, the result
+  const std::int64_t P = map.pixels(), C = level.channels, L = P / map.batch;
+  const bool to_text = level.only_cross_attention;
+  for (const bool is_cross : {to_text, true}) {
+    tally.norm(C * P);
+    tally.hold(C * P);  // normed
+    attention(tally, {C, level.heads, map.batch, L, is_cross ? context_tokens : L},
+              is_cross ? level.context_width : C);
+    tally.drop(C * P);
+    tally.add(C * P);
+  }
+  for (std::int64_t begin = 0; begin < P; begin += kFeedForwardRows)
+    feed_forward(tally, C, std::min(kFeedForwardRows, P - begin));
 }
 
 // The transformer's input is held by the caller, its result is added to what is held.
@@ -52,12 +45,15 @@ void transformer(Tally& tally, const Level& level, const MapBatch& map,
                  std::int64_t context_tokens) {
   const std::int64_t P = map.pixels(), C = level.channels;
   tally.norm(C * P);
-  for (int i = 0; i < 2; ++i) tally.multiply(P, C, C);  // on the way in and out
-  tally.pass(2 * C * P);                                // the norm, and proj_in of it
-  tally.hold(C * P);                                    // the tokens
+  tally.hold(C * P);  // normed
+  tally.multiply(P, C, C);
+  tally.hold(C * P);  // the tokens
+  tally.drop(C * P);
   for (std::int64_t i = 0; i < level.transformer_layers; ++i)
     transformer_block(tally, level, map, context_tokens);
-  tally.pass(C * P);  // proj_out
+  tally.multiply(P, C, C);
+  tally.hold(C * P);
+  tally.drop(C * P);
   tally.add(C * P);
 }
 
@@ -75,6 +71,7 @@ class UnetWalk {
   Cost cost(const MapBatch& latent) {
     map_ = latent;
     channels_ = config_.down.front().channels;
+    embed();
     tally_.hold(config_.in_channels * map_.pixels());  // the sample in the layout of maps
     conv(tally_, same_size(map_, config_.in_channels, channels_, config_.conv_in_kernel));
     tally_.drop(config_.in_channels * map_.pixels());
@@ -96,8 +93,15 @@ class UnetWalk {
     std::int64_t channels;
   };
 
+  void embed() {
+    const std::int64_t E = config_.time_width;
+    tally_.multiply(1, channels_, E);
+    if (config_.added_width > 0) tally_.multiply(1, config_.added_width, E);
+    tally_.multiply(1, E, E);
+  }
+
   void unit(const Level& level, std::int64_t in, bool owns_input) {
-    resnet(tally_, in, level.channels, map_, true);
+    resnet(tally_, in, level.channels, map_, config_.time_width);
     if (owns_input) tally_.drop(in * map_.pixels());
     channels_ = level.channels;
     if (level.transformer_layers == 0) return;
@@ -123,7 +127,7 @@ class UnetWalk {
   void go_through_middle() {
     if (config_.middle.layers > 0) unit(config_.middle, channels_, false);
     if (config_.middle.layers < 2) return;
-    resnet(tally_, channels_, channels_, map_, true);
+    resnet(tally_, channels_, channels_, map_, config_.time_width);
     tally_.drop(channels_ * map_.pixels());
   }
 

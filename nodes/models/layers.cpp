@@ -9,7 +9,8 @@
 #include "models/norm_silu.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
-#include "models/unfolded_conv.h"
+#include "models/panel_conv.h"
+#include "models/panel_product.h"
 #include "models/winograd.h"
 
 namespace emulsion::models {
@@ -29,10 +30,15 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
   return op->typed<LinearPointwise>();
 }
 
-// In float32, on a CPU, oneDNN's direct convolution is beaten on large maps and on the smallest.
-bool has_faster_forms(const at::Tensor& x, const at::Tensor& weight, const ConvShape& shape) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && weight.is_contiguous() &&
-         shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
+bool takes_panels(const at::Tensor& x) { return x.is_cpu() && panels_hold(x.scalar_type()); }
+
+at::Tensor conv2d_by_panels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            const ConvShape& shape) {
+  const bool keeps_size = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
+  const WinogradShape tiled{shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3))};
+  if (keeps_size && bias.defined() && tiled.pays())
+    return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
+  return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
 }
 
 // A deep level's weights are larger than its maps.  With channels last, LibTorch would bring the
@@ -64,6 +70,7 @@ bool widens(const at::Tensor& x) {
 }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (takes_panels(x)) return panel_linear(x, weight.contiguous(), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
@@ -75,15 +82,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const ConvShape& shape) {
+  if (takes_panels(x) && shape.in >= kFewestPanelChannels)
+    return conv2d_by_panels(x, weight, bias, shape);
   if (widens(x))
     return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
-  if (bias.defined() && has_faster_forms(x, weight, shape)) {  // these add one
-    const std::int64_t B = x.size(0), H = x.size(2), W = x.size(3);
-    if (WinogradShape{shape.in, shape.out, winograd_tiles(B, H, W)}.pays())
-      return winograd_conv2d(in_map_layout(x), weight, bias);
-    if (UnfoldedShape{shape.in, shape.out, B * H * W}.pays())
-      return unfolded_conv2d(x, weight, bias);
-  }
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }

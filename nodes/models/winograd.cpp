@@ -7,17 +7,18 @@
 
 #include "models/layers.h"
 #include "models/ops.h"
-#include "models/vector_clones.h"
+#include "models/panel_tile.h"
 
 namespace emulsion::models {
 namespace {
 
-constexpr std::int64_t kLanes = 16;             // channels that are transformed side by side
 constexpr std::int64_t kSide = 6, kCells = 36;  // of a tile of inputs
 constexpr std::int64_t kResults = 4;            // on a side
 constexpr std::int64_t kFewestTiles = 96;       // below, the weights' transform costs too much
 constexpr std::int64_t kFewestChannels = 32;    // below, the transforms of maps do
-constexpr std::int64_t kStrip = 128;            // tiles at a time
+// What one thread multiplies at a time: its arguments and results stay in its cache.
+constexpr std::int64_t kTiles = 8 * kTileRows, kFilters = 4 * kPanelColumns;
+constexpr std::int64_t kMostInputs = 12 << 20;  // transformed elements of maps at a time
 // Elements of transformed weights at a time: those of one use stay in the cache until then, those
 // of several are made once.
 constexpr std::int64_t kMostPassing = 4 << 20, kMostKept = 12 << 20;
@@ -29,9 +30,9 @@ constexpr float kNorm0 = 1 / (a2 * b2), kNormA = 1 / (2 * a2 * (a2 - b2)),
                 kNormB = 1 / (2 * b2 * (b2 - a2));
 
 // The one-dimensional transforms.  Values of a line are `step` floats apart, lanes side by side.
-EMULSION_INLINED void input_line(const std::array<const float*, kSide>& d, float* __restrict v,
+EMULSION_AVX2 EMULSION_INLINED void input_line(const std::array<const float*, kSide>& d, float* __restrict v,
                                  std::int64_t step) {
-  for (std::int64_t i = 0; i < kLanes; ++i) {
+  for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float even_a = d[4][i] - b2 * d[2][i], odd_a = a * (d[3][i] - b2 * d[1][i]);
     const float even_b = d[4][i] - a2 * d[2][i], odd_b = b * (d[3][i] - a2 * d[1][i]);
     v[i] = a2 * b2 * d[0][i] - (a2 + b2) * d[2][i] + d[4][i];
@@ -43,9 +44,9 @@ EMULSION_INLINED void input_line(const std::array<const float*, kSide>& d, float
   }
 }
 
-EMULSION_INLINED void filter_line(const float* g, std::int64_t from, float* __restrict u,
+EMULSION_AVX2 EMULSION_INLINED void filter_line(const float* g, std::int64_t from, float* __restrict u,
                                   std::int64_t step) {
-  for (std::int64_t i = 0; i < kLanes; ++i) {
+  for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float g0 = g[i], g1 = g[from + i], g2 = g[2 * from + i];
     u[i] = kNorm0 * g0;
     u[step + i] = kNormA * (g0 + a2 * g2 + a * g1);
@@ -56,9 +57,9 @@ EMULSION_INLINED void filter_line(const float* g, std::int64_t from, float* __re
   }
 }
 
-EMULSION_INLINED void output_line(const std::array<const float*, kSide>& m, float* __restrict y,
+EMULSION_AVX2 EMULSION_INLINED void output_line(const std::array<const float*, kSide>& m, float* __restrict y,
                                   std::int64_t step) {
-  for (std::int64_t i = 0; i < kLanes; ++i) {
+  for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float sum_a = m[1][i] + m[2][i], difference_a = m[1][i] - m[2][i];
     const float sum_b = m[3][i] + m[4][i], difference_b = m[3][i] - m[4][i];
     y[i] = m[0][i] + sum_a + sum_b;
@@ -90,146 +91,243 @@ EMULSION_INLINED Corner corner_of(const Grid& grid, std::int64_t tile) {
   return {row / grid.rows, row % grid.rows * kResults, tile % grid.columns * kResults};
 }
 
-// Tiles `first` + begin ... of the map x -> v [36, count, C]; `zeros` stands for what is outside.
-EMULSION_VECTOR_CLONES void transform_inputs(const Grid& grid, const float* x, const float* zeros,
-                                             float* v, std::int64_t count, std::int64_t first,
-                                             std::int64_t begin, std::int64_t end) {
+// The pixels under a tile, in order; `zeros` stands for what is outside.
+template <class Element>
+EMULSION_INLINED std::array<const Element*, kCells> pixels_under(const Grid& grid,
+                                                                 const Corner& corner,
+                                                                 const Element* x,
+                                                                 const Element* zeros) {
+  std::array<const Element*, kCells> pixels;
+  for (std::int64_t k = 0; k < kCells; ++k) {
+    const std::int64_t row = corner.y - 1 + k / kSide, column = corner.x - 1 + k % kSide;
+    const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
+    const std::int64_t pixel = (corner.sample * grid.height + row) * grid.width + column;
+    pixels[static_cast<std::size_t>(k)] = inside ? x + pixel * grid.channels : zeros;
+  }
+  return pixels;
+}
+
+// Tiles `first` + begin ... of the map x -> v [36, count, C]
+template <class Element>
+EMULSION_AVX2 void transform_inputs(const Grid& grid, const Element* x, const Element* zeros,
+                                    float* v, std::int64_t count, std::int64_t first,
+                                    std::int64_t begin, std::int64_t end) {
   const std::int64_t C = grid.channels, cell = count * C;
   for (std::int64_t t = begin; t < end; ++t) {
-    const Corner corner = corner_of(grid, first + t);
-    std::array<const float*, kCells> from;
-    for (std::int64_t k = 0; k < kCells; ++k) {
-      const std::int64_t row = corner.y - 1 + k / kSide, column = corner.x - 1 + k % kSide;
-      const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
-      const std::int64_t pixel = (corner.sample * grid.height + row) * grid.width + column;
-      from[static_cast<std::size_t>(k)] = inside ? x + pixel * C : zeros;
-    }
-    for (std::int64_t c = 0; c < C; c += kLanes) {
-      float half[kCells * kLanes];
+    const auto pixels = pixels_under(grid, corner_of(grid, first + t), x, zeros);
+    for (std::int64_t c = 0; c < C; c += kPanelColumns) {
+      float wide[kCells * kPanelColumns], half[kCells * kPanelColumns];
+      std::array<const float*, kCells> from;
+      for (std::size_t k = 0; k < kCells; ++k) {
+        if constexpr (std::is_same_v<Element, float>) {
+          from[k] = pixels[k] + c;
+        } else {
+          float* to = wide + k * kPanelColumns;
+          for (std::int64_t i = 0; i < kPanelColumns; ++i) to[i] = widened(pixels[k][c + i]);
+          from[k] = to;
+        }
+      }
       for (std::size_t j = 0; j < kSide; ++j)
-        input_line({from[j] + c, from[6 + j] + c, from[12 + j] + c, from[18 + j] + c,
-                    from[24 + j] + c, from[30 + j] + c},
-                   half + static_cast<std::int64_t>(j) * kLanes, kSide * kLanes);
+        input_line({from[j], from[6 + j], from[12 + j], from[18 + j], from[24 + j], from[30 + j]},
+                   half + j * kPanelColumns, kSide * kPanelColumns);
       for (std::int64_t i = 0; i < kSide; ++i)
-        input_line(line_of(half + i * kSide * kLanes, kLanes), v + i * kSide * cell + t * C + c,
-                   cell);
+        input_line(line_of(half + i * kSide * kPanelColumns, kPanelColumns),
+                   v + i * kSide * cell + t * C + c, cell);
     }
   }
 }
 
-// Filters begin ... end of weight [O, C, 3, 3] -> u [36, count, C], of which the first is `first`
-EMULSION_VECTOR_CLONES void transform_filters(const float* weight, float* u, std::int64_t C,
-                                              std::int64_t count, std::int64_t first,
-                                              std::int64_t begin, std::int64_t end) {
-  const std::int64_t cell = count * C;
-  for (std::int64_t o = begin; o < end; ++o) {
-    for (std::int64_t c = 0; c < C; c += kLanes) {
-      float taps[9 * kLanes], half[kSide * 3 * kLanes];
-      const float* filter = weight + ((first + o) * C + c) * 9;
-      for (std::int64_t i = 0; i < kLanes; ++i)
-        for (std::int64_t k = 0; k < 9; ++k) taps[k * kLanes + i] = filter[i * 9 + k];
-      for (std::int64_t j = 0; j < 3; ++j)
-        filter_line(taps + j * kLanes, 3 * kLanes, half + j * kLanes, 3 * kLanes);
-      for (std::int64_t i = 0; i < kSide; ++i)
-        filter_line(half + i * 3 * kLanes, kLanes, u + i * kSide * cell + o * C + c, cell);
-    }
+// Sixteen filters of weight [16, C, 3, 3] -> u, of which cells are `cell` apart: [36, C, 16]
+template <class Element>
+EMULSION_AVX2 void transform_filters(const Element* weight, float* u, std::int64_t C,
+                                     std::int64_t cell) {
+  for (std::int64_t c = 0; c < C; ++c) {
+    float taps[9 * kPanelColumns], half[kSide * 3 * kPanelColumns];
+    for (std::int64_t i = 0; i < kPanelColumns; ++i)
+      for (std::int64_t k = 0; k < 9; ++k)
+        taps[k * kPanelColumns + i] = widened(weight[(i * C + c) * 9 + k]);
+    for (std::int64_t j = 0; j < 3; ++j)
+      filter_line(taps + j * kPanelColumns, 3 * kPanelColumns, half + j * kPanelColumns,
+                  3 * kPanelColumns);
+    for (std::int64_t i = 0; i < kSide; ++i)
+      filter_line(half + i * 3 * kPanelColumns, kPanelColumns,
+                  u + i * kSide * cell + c * kPanelColumns, cell);
   }
 }
 
-using Products = std::array<const float*, kCells>;  // [count, channels] each
+// The products of one cell: tiles v [count, C] times panels u [panels, C, 16]
+// -> [kTiles, kFilters]
+EMULSION_AVX2 void multiply_cell(const float* v, std::int64_t count, const float* u,
+                                 std::int64_t panels, std::int64_t C, float* products) {
+  for (std::int64_t p = 0; p < panels; ++p)
+    for (std::int64_t t = 0; t < count; t += kTileRows) {
+      const std::int64_t valid = std::min(kTileRows, count - t);
+      std::array<const float*, kTileRows> rows;
+      for (std::int64_t r = 0; r < kTileRows; ++r)
+        rows[static_cast<std::size_t>(r)] = v + (t + std::min(r, valid - 1)) * C;
+      TileSums sums{};
+      add_products(sums, rows.data(), u + p * C * kPanelColumns, C);
+      store_sums(sums, products + t * kFilters + p * kPanelColumns, kFilters, valid);
+    }
+}
 
-// Tiles `first` + begin ... of the channels from `channel` on of the map y, from their products.
-EMULSION_VECTOR_CLONES void transform_outputs(const Grid& grid, const Products& products,
-                                              std::int64_t channels, const float* bias, float* y,
-                                              std::int64_t channel, std::int64_t first,
-                                              std::int64_t begin, std::int64_t end) {
-  for (std::int64_t t = begin; t < end; ++t) {
+// Where results of a group of filters go.
+template <class Element>
+struct Results {
+  Element* y;  // of the first filter
+  const float* bias;
+  std::int64_t filters;
+};
+
+// Tiles `first` ... first + count - 1 from products [36, kTiles, kFilters]
+template <class Element>
+EMULSION_AVX2 void transform_outputs(const Grid& grid, const float* products,
+                                     const Results<Element>& to, std::int64_t first,
+                                     std::int64_t count) {
+  constexpr std::int64_t kCell = kTiles * kFilters;
+  for (std::int64_t t = 0; t < count; ++t) {
     const Corner corner = corner_of(grid, first + t);
     const std::int64_t rows = std::min(kResults, grid.height - corner.y);
     const std::int64_t columns = std::min(kResults, grid.width - corner.x);
-    for (std::int64_t c = 0; c < channels; c += kLanes) {
-      float half[kResults * kSide * kLanes], tile[kResults * kResults * kLanes];
-      const std::int64_t at = t * channels + c;
-      for (std::size_t j = 0; j < kSide; ++j)
-        output_line({products[j] + at, products[6 + j] + at, products[12 + j] + at,
-                     products[18 + j] + at, products[24 + j] + at, products[30 + j] + at},
-                    half + static_cast<std::int64_t>(j) * kLanes, kSide * kLanes);
+    for (std::int64_t c = 0; c < to.filters; c += kPanelColumns) {
+      float half[kResults * kSide * kPanelColumns], tile[kResults * kResults * kPanelColumns];
+      const float* at = products + t * kFilters + c;
+      for (std::int64_t j = 0; j < kSide; ++j)
+        output_line(line_of(at + j * kCell, kSide * kCell), half + j * kPanelColumns,
+                    kSide * kPanelColumns);
       for (std::int64_t i = 0; i < kResults; ++i)
-        output_line(line_of(half + i * kSide * kLanes, kLanes), tile + i * kResults * kLanes,
-                    kLanes);
+        output_line(line_of(half + i * kSide * kPanelColumns, kPanelColumns),
+                    tile + i * kResults * kPanelColumns, kPanelColumns);
       for (std::int64_t i = 0; i < rows; ++i)
         for (std::int64_t j = 0; j < columns; ++j) {
           const std::int64_t pixel =
               (corner.sample * grid.height + corner.y + i) * grid.width + corner.x + j;
-          float* to = y + pixel * grid.channels + channel + c;
-          const float* result = tile + (i * kResults + j) * kLanes;
-          for (std::int64_t l = 0; l < kLanes; ++l) to[l] = result[l] + bias[c + l];
+          const float* result = tile + (i * kResults + j) * kPanelColumns;
+          for (std::int64_t l = 0; l < kPanelColumns; ++l)
+            narrow(result[l] + to.bias[c + l], to.y[pixel * grid.channels + c + l]);
         }
     }
   }
 }
 
-struct Filters {
-  std::int64_t channel;  // of y, the first one's
-  at::Tensor u;          // [36, count, C], transformed
-};
+std::int64_t filters_at_once(const WinogradShape& shape);
+std::int64_t tiles_at_once(const WinogradShape& shape);
 
-Filters transformed(const at::Tensor& weight, std::int64_t channel, std::int64_t count) {
-  const std::int64_t C = weight.size(1);
-  const at::Tensor u = at::empty({kCells, count, C}, weight.options());
-  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-    transform_filters(weight.const_data_ptr<float>(), u.mutable_data_ptr<float>(), C, count,
-                      channel, begin, end);
-  });
-  return {channel, u};
-}
+// One convolution, with what it allocates.
+template <class Element>
+class Winograd {
+ public:
+  Winograd(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+           const at::Tensor& y)
+      : in_(x.size(1), x.size(2), x.size(3)),
+        out_(y.size(1), y.size(2), y.size(3)),
+        tiles_(winograd_tiles(x.size(0), in_.height, in_.width)),
+        filters_(filters_at_once({in_.channels, out_.channels, tiles_})),
+        strip_(tiles_at_once({in_.channels, out_.channels, tiles_})),
+        x_(static_cast<const Element*>(x.const_data_ptr())),
+        weight_(static_cast<const Element*>(weight.const_data_ptr())),
+        y_(static_cast<Element*>(y.mutable_data_ptr())),
+        zeros_(at::zeros({in_.channels}, x.options())),
+        bias_(bias.to(at::kFloat).contiguous()),
+        u_(at::empty({kCells, filters_, in_.channels}, bias_.options())),
+        v_(at::empty({kCells, strip_, in_.channels}, bias_.options())),
+        products_(at::empty({at::get_num_threads(), kCells, kTiles, kFilters}, bias_.options())) {}
 
-// [36, count, C] of the tiles from `first` on
-at::Tensor transformed_tiles(const at::Tensor& x, std::int64_t first, std::int64_t count) {
-  const Grid grid(x.size(1), x.size(2), x.size(3));
-  const at::Tensor zeros = at::zeros({grid.channels}, x.options());
-  const at::Tensor v = at::empty({kCells, count, grid.channels}, x.options());
-  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-    transform_inputs(grid, x.const_data_ptr<float>(), zeros.const_data_ptr<float>(),
-                     v.mutable_data_ptr<float>(), count, first, begin, end);
-  });
-  return v;
-}
-
-// Writes the results of the tiles v, of which the first is `first`, into y.
-void convolve_tiles(const at::Tensor& v, const Filters& filters, const at::Tensor& bias,
-                    const at::Tensor& y, std::int64_t first) {
-  const Grid grid(y.size(1), y.size(2), y.size(3));
-  std::vector<at::Tensor> kept;
-  Products products;
-  for (std::int64_t k = 0; k < kCells; ++k) {
-    kept.push_back(models::linear(v[k], filters.u[k], at::Tensor()));  // [count, filters]
-    products[static_cast<std::size_t>(k)] = kept.back().const_data_ptr<float>();
+  void run() {
+    for (std::int64_t filter = 0; filter < out_.channels; filter += filters_) {
+      transform_weights(filter, std::min(filters_, out_.channels - filter));
+      for (std::int64_t first = 0; first < tiles_; first += strip_) {
+        const std::int64_t count = std::min(strip_, tiles_ - first);
+        if (filter == 0 || strip_ < tiles_) transform_maps(first, count);
+        multiply(filter, std::min(filters_, out_.channels - filter), first, count);
+      }
+    }
   }
-  at::parallel_for(0, v.size(1), 1, [&](std::int64_t begin, std::int64_t end) {
-    transform_outputs(grid, products, filters.u.size(1),
-                      bias.const_data_ptr<float>() + filters.channel, y.mutable_data_ptr<float>(),
-                      filters.channel, first, begin, end);
-  });
-}
+
+ private:
+  void transform_weights(std::int64_t filter, std::int64_t count) {
+    const std::int64_t C = in_.channels, panel = C * kPanelColumns;
+    auto* u = u_.mutable_data_ptr<float>();
+    at::parallel_for(0, count / kPanelColumns, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p)
+        transform_filters(weight_ + (filter + p * kPanelColumns) * C * 9, u + p * panel, C,
+                          filters_ * C);
+    });
+  }
+
+  void transform_maps(std::int64_t first, std::int64_t count) {
+    const auto* zeros = static_cast<const Element*>(zeros_.const_data_ptr());
+    auto* v = v_.mutable_data_ptr<float>();
+    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+      transform_inputs(in_, x_, zeros, v, strip_, first, begin, end);
+    });
+  }
+
+  // Each thread takes a group of filters and a part of the tiles at a time.
+  void multiply(std::int64_t filter, std::int64_t filters, std::int64_t first,
+                std::int64_t count) {
+    const std::int64_t groups = (filters + kFilters - 1) / kFilters;
+    const std::int64_t parts = (count + kTiles - 1) / kTiles;
+    auto* products = products_.mutable_data_ptr<float>();
+    at::parallel_for(0, groups * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+      float* own = products + at::get_thread_num() * kCells * kTiles * kFilters;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t tile = i % parts * kTiles, from = i / parts * kFilters;
+        const std::int64_t many = std::min(kFilters, filters - from);
+        const std::int64_t tiles = std::min(kTiles, count - tile);
+        multiply_cells(tile, tiles, from, many, own);
+        transform_outputs<Element>(out_, own,
+                                   {y_ + filter + from,
+                                    bias_.const_data_ptr<float>() + filter + from, many},
+                                   first + tile, tiles);
+      }
+    });
+  }
+
+  void multiply_cells(std::int64_t tile, std::int64_t tiles, std::int64_t filter,
+                      std::int64_t filters, float* products) const {
+    const std::int64_t C = in_.channels;
+    const auto *v = v_.const_data_ptr<float>(), *u = u_.const_data_ptr<float>();
+    for (std::int64_t k = 0; k < kCells; ++k)
+      multiply_cell(v + (k * strip_ + tile) * C, tiles, u + (k * filters_ + filter) * C,
+                    filters / kPanelColumns, C, products + k * kTiles * kFilters);
+  }
+
+  Grid in_, out_;
+  std::int64_t tiles_, filters_, strip_;
+  const Element *x_, *weight_;
+  Element* y_;
+  at::Tensor zeros_, bias_;
+  at::Tensor u_;         // [36, filters / 16, C, 16]
+  at::Tensor v_;         // [36, strip, C]
+  at::Tensor products_;  // of each thread
+};
 
 // Filters whose transform is kept at a time.
 std::int64_t filters_at_once(const WinogradShape& shape) {
-  const std::int64_t most = shape.tiles <= kStrip ? kMostPassing : kMostKept;
-  const std::int64_t filters = most / (kCells * shape.in) / kLanes * kLanes;
-  return std::min(shape.out, std::max(kLanes, filters));
+  const std::int64_t most = shape.tiles <= tiles_at_once(shape) ? kMostPassing : kMostKept;
+  const std::int64_t filters = most / (kCells * shape.in) / kPanelColumns * kPanelColumns;
+  return std::min(shape.out, std::max(kPanelColumns, filters));
+}
+
+// Tiles whose transform is kept at a time: enough for all threads.
+std::int64_t tiles_at_once(const WinogradShape& shape) {
+  const std::int64_t fit = kMostInputs / (kCells * shape.in) / kTiles * kTiles;
+  const std::int64_t most = std::min(fit, kTiles * at::get_num_threads());
+  return std::min(shape.tiles, std::max(2 * kTiles, most));
 }
 
 }  // namespace
 
 bool WinogradShape::pays() const {
   return tiles >= kFewestTiles && in >= kFewestChannels && out >= kFewestChannels &&
-         in % kLanes == 0 && out % kLanes == 0;
+         in % kPanelColumns == 0 && out % kPanelColumns == 0;
 }
 
 std::int64_t WinogradShape::scratch() const {
-  const std::int64_t count = std::min(tiles, kStrip), filters = filters_at_once(*this);
-  return kCells * (filters * in + count * (in + filters)) + in;
+  const std::int64_t own = kCells * kTiles * kFilters;
+  return kCells * in * (filters_at_once(*this) + tiles_at_once(*this)) +
+         at::get_num_threads() * own + in + out;
 }
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width) {
@@ -238,19 +336,12 @@ std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_
 
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("winograd_conv2d", std::vector<c10::IValue>({x, weight, bias}));
-  const std::int64_t out = weight.size(0), tiles = winograd_tiles(x.size(0), x.size(2), x.size(3));
-  const at::Tensor y = at::empty({x.size(0), out, x.size(2), x.size(3)}, x.options(),
+  const at::Tensor y = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(),
                                  at::MemoryFormat::ChannelsLast);
-  const std::int64_t most = filters_at_once({x.size(1), out, tiles});
-  const at::Tensor only_strip = tiles <= kStrip ? transformed_tiles(x, 0, tiles) : at::Tensor();
-  for (std::int64_t channel = 0; channel < out; channel += most) {
-    const Filters filters = transformed(weight, channel, std::min(most, out - channel));
-    for (std::int64_t first = 0; first < tiles; first += kStrip)
-      convolve_tiles(only_strip.defined()
-                         ? only_strip
-                         : transformed_tiles(x, first, std::min(kStrip, tiles - first)),
-                     filters, bias, y, first);
-  }
+  if (x.scalar_type() == at::kFloat)
+    Winograd<float>(x, weight, bias, y).run();
+  else
+    Winograd<Bfloat16Bits>(x, weight, bias, y).run();
   return y;
 }
 

@@ -8,9 +8,9 @@ namespace emulsion::models {
 
 // Minimal filtering F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural
 // networks"): each tile of 4x4 results takes 36 multiplications a channel instead of 144, done as
-// 36 matrix products over all tiles.  The transforms around them cost memory traffic, and rounding:
-// results are a few millionths of their spread off, five times as much as by the definition.
-// float32 only.
+// 36 matrix products over all tiles, of panels (see panel_product.h, and where these pay).  The
+// transforms around them cost memory traffic, and rounding: results are a few millionths of their
+// spread off, five times as much as by the definition.
 
 // A 3x3 convolution with padding 1 that keeps the size.
 struct WinogradShape {
@@ -19,14 +19,14 @@ struct WinogradShape {
 
   // Transformed weights are four times as large: there must be tiles enough that share them.
   bool pays() const;
-  // Elements that are allocated at once besides the result.
+  // Elements of float32 that are allocated at once besides the result.
   std::int64_t scratch() const;
 };
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width);
 
-// x [B, in, H, W] channels last, weight [out, in, 3, 3], on the CPU, in and out multiples of 16
-// -> [B, out, H, W] channels last
+// x [B, in, H, W] channels last, weight [out, in, 3, 3], bias [out], float32 or bfloat16 on the
+// CPU, in and out multiples of 16 -> [B, out, H, W] channels last
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 }  // namespace emulsion::models

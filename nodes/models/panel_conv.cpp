@@ -1,0 +1,76 @@
+#include "models/panel_conv.h"
+
+#include <ATen/record_function.h>
+
+#include "models/ops.h"
+#include "models/panel_product.h"
+
+namespace emulsion::models {
+namespace {
+
+// The pixels of a map [B, H, W, C] under the taps of a kernel, a row for each pixel of the result.
+struct MapRows final : PanelRows {
+  const float *map, *zeros;  // zeros [C]: what lies outside
+  ConvShape shape;
+  std::int64_t H, W, rows, columns;  // of the map, of the result
+
+  MapRows(const at::Tensor& x, const at::Tensor& outside, const ConvShape& conv, const at::Tensor& y)
+      : map(x.const_data_ptr<float>()),
+        zeros(outside.const_data_ptr<float>()),
+        shape(conv),
+        H(x.size(2)),
+        W(x.size(3)),
+        rows(y.size(2)),
+        columns(y.size(3)) {
+    count = y.size(0) * rows * columns;
+    segments = conv.kernel * conv.kernel;
+    length = conv.in;
+  }
+
+  void fetch(std::int64_t segment, std::int64_t first, std::int64_t rows_wanted,
+             const float** places, float* /*buffer*/) const override {
+    const std::int64_t down = segment / shape.kernel - shape.padding,
+                       right = segment % shape.kernel - shape.padding;
+    std::int64_t column = first % columns, row = first / columns % rows,
+                 sample = first / columns / rows;
+    for (std::int64_t m = 0; m < rows_wanted; ++m) {
+      const std::int64_t y = row * shape.stride + down, x = column * shape.stride + right;
+      const bool inside = y >= 0 && y < H && x >= 0 && x < W;
+      places[m] = inside ? map + ((sample * H + y) * W + x) * length : zeros;
+      if (++column < columns) continue;
+      column = 0;
+      if (++row < rows) continue;
+      row = 0;
+      ++sample;
+    }
+  }
+};
+
+std::int64_t result_side(std::int64_t side, const ConvShape& shape) {
+  return (side + 2 * shape.padding - shape.kernel) / shape.stride + 1;
+}
+
+}  // namespace
+
+at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        const ConvShape& shape) {
+  RECORD_FUNCTION("panel_conv2d", std::vector<c10::IValue>({x, weight}));
+  const at::Tensor map = x.to(at::kFloat);
+  const at::Tensor zeros = at::zeros({shape.in}, map.options());
+  const at::Tensor y =
+      at::empty({x.size(0), shape.out, result_side(x.size(2), shape), result_side(x.size(3), shape)},
+                x.options(), at::MemoryFormat::ChannelsLast);
+  const MapRows rows(map, zeros, shape, y);
+  const std::int64_t taps = shape.kernel * shape.kernel;
+  const at::Tensor matrix = weight.view({shape.out, shape.in * taps});
+  multiply_panels(rows, {matrix, bias, taps},
+                  y.permute({0, 2, 3, 1}).view({rows.count, shape.out}));
+  return y;
+}
+
+std::int64_t panel_conv_scratch(const ConvShape& shape) {
+  const std::int64_t depth = shape.in * shape.kernel * shape.kernel;
+  return panel_scratch(shape.out, depth, shape.in) + shape.in;
+}
+
+}  // namespace emulsion::models

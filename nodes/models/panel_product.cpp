@@ -1,0 +1,281 @@
+#include "models/panel_product.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/record_function.h>
+
+#include <array>
+
+#include "models/ops.h"
+#include "models/panel_tile.h"
+
+namespace emulsion::models {
+namespace {
+
+constexpr std::int64_t kPacked = 512 * 1024;  // elements of packed weights at a time
+constexpr std::int64_t kSegment = 1280;       // of a linear layer's depth
+// Rows that one thread takes at a time: few enough that a segment of them stays in its cache.
+constexpr std::int64_t kMostRows = 96, kRowElements = 64 * 1024;
+
+std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+// Columns that are packed at a time.
+std::int64_t packed_columns(std::int64_t columns, std::int64_t depth) {
+  const std::int64_t most = std::max<std::int64_t>(1, kPacked / (depth * kPanelColumns));
+  return std::min(rounded_up(columns, kPanelColumns), most * kPanelColumns);
+}
+
+std::int64_t most_rows(std::int64_t length) {
+  const std::int64_t fit = kRowElements / length / kTileRows * kTileRows;
+  return std::clamp(fit, 4 * kTileRows, kMostRows);
+}
+
+// Rows of each piece of work, so that all threads have the same.
+std::int64_t rows_at_once(std::int64_t rows, std::int64_t length) {
+  const std::int64_t threads = at::get_num_threads(), most = most_rows(length);
+  const std::int64_t turns = (rows + threads * most - 1) / (threads * most);
+  return rounded_up((rows + threads * turns - 1) / (threads * turns), kTileRows);
+}
+
+// The first `columns` of 16 rows of a matrix, side by side; zeros beside them.
+template <class Element>
+EMULSION_AVX2 void pack_panel(const Element* from, std::int64_t columns, std::int64_t depth,
+                              std::int64_t interleaved, float* to) {
+  const std::int64_t outer = depth / interleaved;
+  std::int64_t inner = 0, place = 0;  // of the column k: where it goes
+  const auto next = [&] {
+    const std::int64_t at = inner * outer + place;
+    if (++inner == interleaved) inner = 0, ++place;
+    return at * kPanelColumns;
+  };
+  std::int64_t k = 0;
+  for (; k + kLanes <= depth; k += kLanes) {
+    std::array<std::int64_t, kLanes> places;
+    for (std::int64_t& at : places) at = next();
+    for (std::int64_t half = 0; half < kPanelColumns; half += kLanes) {
+      Lanes v[kLanes] = {};
+      for (std::int64_t n = 0; n < std::min(kLanes, columns - half); ++n)
+        widen_to(from + (half + n) * depth + k, v[n]);
+      transpose(v);
+      for (std::size_t j = 0; j < kLanes; ++j) lanes_at(to + places[j] + half) = v[j];
+    }
+  }
+  for (; k < depth; ++k) {
+    float* lane = to + next();
+    for (std::int64_t n = 0; n < kPanelColumns; ++n)
+      lane[n] = n < columns ? widened(from[n * depth + k]) : 0;
+  }
+}
+
+void pack(const PanelWeight& weight, std::int64_t column, float* to) {
+  const std::int64_t depth = weight.matrix.size(1);
+  const std::int64_t columns = std::min(kPanelColumns, weight.matrix.size(0) - column);
+  if (weight.matrix.scalar_type() == at::kFloat)
+    pack_panel(weight.matrix.const_data_ptr<float>() + column * depth, columns, depth,
+               weight.interleaved, to);
+  else
+    pack_panel(static_cast<const Bfloat16Bits*>(weight.matrix.const_data_ptr()) + column * depth,
+               columns, depth, weight.interleaved, to);
+}
+
+// Sums [rows, panels * 16] in memory.
+struct Sums {
+  float* first;
+  std::int64_t stride;
+};
+
+struct Packed {
+  const float* first;  // [panels, depth, 16]
+  std::int64_t panels, depth;
+};
+
+// Adds one segment of so many rows times all panels, from `offset` in their depth on.
+EMULSION_AVX2 void add_segment(const Packed& packed, const float* const* rows, std::int64_t count,
+                               std::int64_t offset, std::int64_t length, const Sums& y) {
+  for (std::int64_t p = 0; p < packed.panels; ++p) {
+    const float* panel = packed.first + (p * packed.depth + offset) * kPanelColumns;
+    for (std::int64_t m = 0; m < count; m += kTileRows) {
+      float* to = y.first + m * y.stride + p * kPanelColumns;
+      const std::int64_t valid = std::min(kTileRows, count - m);
+      TileSums sums;
+      load_sums(sums, to, y.stride, valid);
+      add_products(sums, rows + m, panel, length);
+      store_sums(sums, to, y.stride, valid);
+    }
+  }
+}
+
+template <class Element>
+EMULSION_AVX2 void widen_row(const Element* from, float* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = widened(from[i]);
+}
+
+template <class Element>
+EMULSION_AVX2 void narrow_row(const float* from, Element* to, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) narrow(from[i], to[i]);
+}
+
+// One block of columns of y.
+class ColumnBlock {
+ public:
+  ColumnBlock(const PanelRows& rows, const at::Tensor& y, const float* bias, std::int64_t column,
+              const Packed& packed)
+      : rows_(rows),
+        packed_(packed),
+        bias_(bias + column),
+        columns_(std::min(packed.panels * kPanelColumns, y.size(1) - column)),
+        column_(column),
+        y_(y),
+        is_direct_(y.scalar_type() == at::kFloat && columns_ % kPanelColumns == 0) {}
+
+  // `buffer`: rows of a segment, then sums.
+  void run(std::int64_t first, std::int64_t count, float* buffer) const {
+    std::array<const float*, kMostRows + kTileRows> places;
+    const Sums sums = sums_of(first, buffer + most_rows(rows_.length) * rows_.length);
+    for (std::int64_t m = 0; m < count; ++m)
+      std::copy_n(bias_, columns_, sums.first + m * sums.stride);
+    for (std::int64_t s = 0; s < rows_.segments; ++s) {
+      rows_.fetch(s, first, count, places.data(), buffer);
+      std::fill_n(places.begin() + count, kTileRows - 1, places[static_cast<std::size_t>(count - 1)]);
+      const std::int64_t offset = s * rows_.length;
+      add_segment(packed_, places.data(), count, offset,
+                  std::min(rows_.length, packed_.depth - offset), sums);
+    }
+    if (!is_direct_) write(first, count, sums);
+  }
+
+ private:
+  Sums sums_of(std::int64_t first, float* buffer) const {
+    if (!is_direct_) return {buffer, packed_.panels * kPanelColumns};
+    return {y_.mutable_data_ptr<float>() + first * y_.size(1) + column_, y_.size(1)};
+  }
+
+  void write(std::int64_t first, std::int64_t count, const Sums& sums) const {
+    for (std::int64_t m = 0; m < count; ++m) {
+      const std::int64_t to = (first + m) * y_.size(1) + column_;
+      const float* from = sums.first + m * sums.stride;
+      if (y_.scalar_type() == at::kFloat)
+        narrow_row(from, y_.mutable_data_ptr<float>() + to, columns_);
+      else
+        narrow_row(from, static_cast<Bfloat16Bits*>(y_.mutable_data_ptr()) + to, columns_);
+    }
+  }
+
+  const PanelRows& rows_;
+  Packed packed_;
+  const float* bias_;
+  std::int64_t columns_, column_;
+  const at::Tensor& y_;
+  bool is_direct_;
+};
+
+std::int64_t thread_scratch(std::int64_t columns, std::int64_t length) {
+  return most_rows(length) * (length + columns);
+}
+
+// Rows of a matrix [rows, depth].
+template <class Element>
+struct MatrixRows final : PanelRows {
+  const Element* first;
+  std::int64_t depth;
+
+  explicit MatrixRows(const at::Tensor& x)
+      : first(static_cast<const Element*>(x.const_data_ptr())), depth(x.size(1)) {
+    count = x.size(0);
+    length = std::min(depth, kSegment);
+    segments = (depth + length - 1) / length;
+  }
+  void fetch(std::int64_t segment, std::int64_t row, std::int64_t rows, const float** places,
+             float* buffer) const override {
+    const std::int64_t offset = segment * length;
+    for (std::int64_t m = 0; m < rows; ++m) {
+      const Element* from = first + (row + m) * depth + offset;
+      if constexpr (std::is_same_v<Element, float>) {
+        places[m] = from;
+      } else {
+        widen_row(from, buffer + m * length, std::min(length, depth - offset));
+        places[m] = buffer + m * length;
+      }
+    }
+  }
+};
+
+at::Tensor as_matrix(const at::Tensor& x) {
+  return x.reshape({-1, x.size(-1)}).contiguous();
+}
+
+std::vector<float> bias_of(const PanelWeight& weight) {
+  std::vector<float> values(static_cast<std::size_t>(weight.matrix.size(0)));
+  if (!weight.bias.defined()) return values;
+  const at::Tensor wide = weight.bias.to(at::kFloat).contiguous();
+  std::copy_n(wide.const_data_ptr<float>(), wide.numel(), values.data());
+  return values;
+}
+
+}  // namespace
+
+bool panels_hold(c10::ScalarType dtype) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  static const bool suits = __builtin_cpu_supports("avx2") != 0 &&
+                            __builtin_cpu_supports("fma") != 0 &&
+                            __builtin_cpu_supports("avx512f") == 0;
+  return suits && (dtype == at::kFloat || dtype == at::kBFloat16);
+#else
+  return false;
+#endif
+}
+
+void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y) {
+  const std::int64_t columns = weight.matrix.size(0), depth = weight.matrix.size(1);
+  const std::int64_t block = packed_columns(columns, depth);
+  const std::int64_t scratch = thread_scratch(block, rows.length);
+  const std::int64_t at_once = rows_at_once(rows.count, rows.length);
+  const auto options = y.options().dtype(at::kFloat).memory_format(std::nullopt);
+  const at::Tensor packed = at::empty({block, depth}, options);
+  const at::Tensor buffers = at::empty({at::get_num_threads(), scratch}, options);
+  auto* panels = packed.mutable_data_ptr<float>();
+  auto* buffer = buffers.mutable_data_ptr<float>();
+  const std::vector<float> bias = bias_of(weight);
+  for (std::int64_t column = 0; column < columns; column += block) {
+    const std::int64_t count =
+        rounded_up(std::min(block, columns - column), kPanelColumns) / kPanelColumns;
+    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; ++p)
+        pack(weight, column + p * kPanelColumns, panels + p * kPanelColumns * depth);
+    });
+    const ColumnBlock one(rows, y, bias.data(), column, {panels, count, depth});
+    at::parallel_for(0, (rows.count + at_once - 1) / at_once, 1,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t i = begin; i < end; ++i)
+                         one.run(i * at_once, std::min(at_once, rows.count - i * at_once),
+                                 buffer + at::get_thread_num() * scratch);
+                     });
+  }
+}
+
+std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length) {
+  const std::int64_t block = packed_columns(columns, depth);
+  return block * depth + at::get_num_threads() * thread_scratch(block, length);
+}
+
+at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
+  const at::Tensor rows = as_matrix(x);
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  const at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
+  const PanelWeight columns{weight, bias};
+  if (x.scalar_type() == at::kFloat)
+    multiply_panels(MatrixRows<float>(rows), columns, y);
+  else
+    multiply_panels(MatrixRows<Bfloat16Bits>(rows), columns, y);
+  return y.view(shape);
+}
+
+std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out) {
+  return panel_scratch(out, in, std::min(in, kSegment));
+}
+
+}  // namespace emulsion::models

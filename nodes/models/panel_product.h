@@ -1,0 +1,46 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+// Products in float32 on processors with AVX2 and without AVX-512, where the kernels of oneDNN and
+// MKL reach 65 to 80 % of what the processor can do, and these 90 %.  Sixteen rows of a weight are
+// brought side by side (a panel) on the way, so that weights lie in memory as in their file, in
+// float32 or in bfloat16.
+namespace emulsion::models {
+
+// Whether this processor is one of these, and numbers of that type are multiplied so: float32 and
+// bfloat16.  [any thread]
+bool panels_hold(c10::ScalarType dtype);
+
+// What is multiplied with a weight [columns, depth]: rows whose depth is cut into segments, each of
+// which may lie elsewhere.
+struct PanelRows {
+  std::int64_t count = 0, segments = 1, length = 0;  // of a segment; the last one may be shorter
+
+  virtual ~PanelRows() = default;
+  // The places of one segment of the rows first ... first + count - 1.  `buffer` has room for these
+  // in float32, for rows that are of another type.
+  virtual void fetch(std::int64_t segment, std::int64_t first, std::int64_t count,
+                     const float** rows, float* buffer) const = 0;
+};
+
+struct PanelWeight {
+  const at::Tensor& matrix;   // [columns, depth], float32 or bfloat16, contiguous
+  const at::Tensor& bias;     // [columns] or undefined
+  std::int64_t interleaved = 1;  // depth of the matrix is [depth / interleaved, interleaved], that
+                                 // of rows the other way round
+};
+
+// y [rows, columns] contiguous, float32 or bfloat16: its rows times the weight's, and the bias.
+void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y);
+
+// Elements of float32 that multiply_panels() allocates.
+std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length);
+
+// x [..., in], weight [out, in], bias [out] or undefined -> [..., out], in the dtype of x
+at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out);
+
+}  // namespace emulsion::models

@@ -1,0 +1,66 @@
+#include "models/panel_product.h"
+
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <c10/core/InferenceMode.h>
+#include "check.h"
+
+#include "fakes/reference.h"
+
+namespace emulsion::models {
+namespace {
+
+at::Tensor wide(const at::Tensor& tensor) { return tensor.to(at::kDouble); }
+
+// Distance from the product in float64 of the same numbers; results have a spread of 1.
+double error(std::int64_t rows, std::int64_t in, std::int64_t out, c10::ScalarType dtype) {
+  const double spread = 1 / std::sqrt(static_cast<double>(in));
+  const at::Tensor x = at::randn({rows, in}).to(dtype);
+  const at::Tensor weight = at::randn({out, in}).mul_(spread).to(dtype);
+  const at::Tensor bias = at::randn({out}).to(dtype);
+  return fakes::distance(panel_linear(x, weight, bias),
+                         at::linear(wide(x), wide(weight), wide(bias)));
+}
+
+constexpr double kFloat = 2e-5, kBfloat16 = 2e-2;  // the latter rounds the result alone
+
+TEST_CASE("a product by panels gives what the definition gives") {
+  if (!panels_hold(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  CHECK(error(128, 320, 320, at::kFloat) < kFloat);
+  CHECK(error(128, 320, 320, at::kBFloat16) < kBfloat16);
+}
+
+TEST_CASE("rows, columns and depths that panels do not divide are all there") {
+  if (!panels_hold(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const std::int64_t rows : {1, 5, 97})
+      for (const std::int64_t out : {1, 16, 35})
+        for (const std::int64_t in : {1, 7, 40})
+          CHECK(error(rows, in, out, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
+}
+
+TEST_CASE("a depth of several segments, and columns of several blocks, are summed up") {
+  if (!panels_hold(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    CHECK(error(20, 2816, 1000, dtype) < (dtype == at::kFloat ? 4e-5 : kBfloat16));
+}
+
+TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
+  if (!panels_hold(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({2, 3, 24}), weight = at::randn({32, 24});
+  const at::Tensor y = panel_linear(x.transpose(0, 1), weight, at::Tensor());
+  CHECK(y.sizes() == at::IntArrayRef({3, 2, 32}));
+  CHECK(fakes::distance(y, at::linear(wide(x.transpose(0, 1)), wide(weight))) < 1e-4);
+}
+
+TEST_CASE("what is packed at a time does not grow with the weight") {
+  CHECK(panel_linear_scratch(1280, 10240) <= panel_linear_scratch(1280, 1280));
+  CHECK(panel_linear_scratch(1280, 10240) < 1280 * 10240);
+}
+
+}  // namespace
+}  // namespace emulsion::models
