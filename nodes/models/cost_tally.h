@@ -72,7 +72,7 @@ class Tally {
   c10::ScalarType dtype_;
   bool by_panels_, widens_;
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
-  Bytes packed_ = 0;   // the most that any product packs
+  Bytes packed_ = 0;  // the most that any product packs
   BranchLoad branches_;
   Bytes branch_ = 0;  // the most that a branch takes while it runs
   Work work_;

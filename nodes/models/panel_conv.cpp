@@ -13,30 +13,39 @@ struct MapRows final : PanelRows {
   const float *map, *zeros;  // zeros [C]: what lies outside
   ConvShape shape;
   std::int64_t H, W, rows, columns;  // of the map, of the result
+  std::int64_t parts;                // of a pixel, each of which is a segment
 
-  MapRows(const at::Tensor& x, const at::Tensor& outside, const ConvShape& conv, const at::Tensor& y)
+  MapRows(const at::Tensor& x, const at::Tensor& outside, const ConvShape& conv,
+          const at::Tensor& y)
       : map(x.const_data_ptr<float>()),
         zeros(outside.const_data_ptr<float>()),
         shape(conv),
         H(x.size(2)),
         W(x.size(3)),
         rows(y.size(2)),
-        columns(y.size(3)) {
+        columns(y.size(3)),
+        parts((conv.in + kPanelSegment - 1) / kPanelSegment) {
     count = y.size(0) * rows * columns;
-    segments = conv.kernel * conv.kernel;
-    length = conv.in;
+    segments = conv.kernel * conv.kernel * parts;
+    length = std::min(conv.in, kPanelSegment);
   }
 
-  void fetch(std::int64_t segment, std::int64_t first, std::int64_t rows_wanted,
-             const float** places, float* /*buffer*/) const override {
-    const std::int64_t down = segment / shape.kernel - shape.padding,
-                       right = segment % shape.kernel - shape.padding;
+  Segment segment(std::int64_t index) const override {
+    const std::int64_t begin = index % parts * length;
+    return {index / parts * shape.in + begin, std::min(length, shape.in - begin)};
+  }
+
+  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows_wanted, const float** places,
+             float* /*buffer*/) const override {
+    const std::int64_t tap = index / parts, begin = index % parts * length;
+    const std::int64_t down = tap / shape.kernel - shape.padding,
+                       right = tap % shape.kernel - shape.padding;
     std::int64_t column = first % columns, row = first / columns % rows,
                  sample = first / columns / rows;
     for (std::int64_t m = 0; m < rows_wanted; ++m) {
       const std::int64_t y = row * shape.stride + down, x = column * shape.stride + right;
       const bool inside = y >= 0 && y < H && x >= 0 && x < W;
-      places[m] = inside ? map + ((sample * H + y) * W + x) * length : zeros;
+      places[m] = inside ? map + ((sample * H + y) * W + x) * shape.in + begin : zeros;
       if (++column < columns) continue;
       column = 0;
       if (++row < rows) continue;
@@ -57,9 +66,9 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
   RECORD_FUNCTION("panel_conv2d", std::vector<c10::IValue>({x, weight}));
   const at::Tensor map = x.to(at::kFloat);
   const at::Tensor zeros = at::zeros({shape.in}, map.options());
-  const at::Tensor y =
-      at::empty({x.size(0), shape.out, result_side(x.size(2), shape), result_side(x.size(3), shape)},
-                x.options(), at::MemoryFormat::ChannelsLast);
+  const at::Tensor y = at::empty(
+      {x.size(0), shape.out, result_side(x.size(2), shape), result_side(x.size(3), shape)},
+      x.options(), at::MemoryFormat::ChannelsLast);
   const MapRows rows(map, zeros, shape, y);
   const std::int64_t taps = shape.kernel * shape.kernel;
   const at::Tensor matrix = weight.view({shape.out, shape.in * taps});
@@ -70,7 +79,7 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 
 std::int64_t panel_conv_scratch(const ConvShape& shape) {
   const std::int64_t depth = shape.in * shape.kernel * shape.kernel;
-  return panel_scratch(shape.out, depth, shape.in) + shape.in;
+  return panel_scratch(shape.out, depth, std::min(shape.in, kPanelSegment)) + shape.in;
 }
 
 }  // namespace emulsion::models

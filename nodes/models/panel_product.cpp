@@ -1,6 +1,5 @@
 #include "models/panel_product.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/record_function.h>
 
@@ -8,14 +7,16 @@
 
 #include "models/ops.h"
 #include "models/panel_tile.h"
+#include "models/take_turns.h"
 
 namespace emulsion::models {
 namespace {
 
-constexpr std::int64_t kPacked = 512 * 1024;  // elements of packed weights at a time
-constexpr std::int64_t kSegment = 1280;       // of a linear layer's depth
-// Rows that one thread takes at a time: few enough that a segment of them stays in its cache.
-constexpr std::int64_t kMostRows = 96, kRowElements = 64 * 1024;
+// Of packed weights at a time: elements, which the last cache is to hold, and columns.
+constexpr std::int64_t kPacked = 1280 * 1024, kMostColumns = 512;
+// Rows that one thread takes at a time; a segment of them stays in its cache.
+constexpr std::int64_t kFewestRows = 24, kMostRows = 96;
+constexpr std::int64_t kPiecesPerThread = 4;
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -23,47 +24,55 @@ std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
 
 // Columns that are packed at a time.
 std::int64_t packed_columns(std::int64_t columns, std::int64_t depth) {
-  const std::int64_t most = std::max<std::int64_t>(1, kPacked / (depth * kPanelColumns));
-  return std::min(rounded_up(columns, kPanelColumns), most * kPanelColumns);
+  const std::int64_t fit = kPacked / depth / kPanelColumns * kPanelColumns;
+  return std::min(rounded_up(columns, kPanelColumns), std::clamp(fit, kPanelColumns, kMostColumns));
 }
 
-std::int64_t most_rows(std::int64_t length) {
-  const std::int64_t fit = kRowElements / length / kTileRows * kTileRows;
-  return std::clamp(fit, 4 * kTileRows, kMostRows);
+// Rows of each piece of work: several for each thread, of the same size.
+std::int64_t rows_at_once(std::int64_t rows) {
+  const std::int64_t pieces = kPiecesPerThread * at::get_num_threads();
+  const std::int64_t fair = rounded_up((rows + pieces - 1) / pieces, kTileRows);
+  return std::clamp(fair, std::min(kFewestRows, rounded_up(rows, kTileRows)), kMostRows);
 }
 
-// Rows of each piece of work, so that all threads have the same.
-std::int64_t rows_at_once(std::int64_t rows, std::int64_t length) {
-  const std::int64_t threads = at::get_num_threads(), most = most_rows(length);
-  const std::int64_t turns = (rows + threads * most - 1) / (threads * most);
-  return rounded_up((rows + threads * turns - 1) / (threads * turns), kTileRows);
-}
+// Where the columns of a matrix go in a panel, one after the other; see PanelWeight::interleaved.
+class PanelPlace {
+ public:
+  PanelPlace(std::int64_t depth, std::int64_t interleaved, std::int64_t column = 0)
+      : outer_(depth / interleaved),
+        interleaved_(interleaved),
+        inner_(column % interleaved),
+        place_(column / interleaved) {}
+
+  EMULSION_INLINED std::int64_t next() {
+    const std::int64_t at = inner_ * outer_ + place_;
+    if (++inner_ == interleaved_) inner_ = 0, ++place_;
+    return at * kPanelColumns;
+  }
+
+ private:
+  std::int64_t outer_, interleaved_, inner_, place_;
+};
 
 // The first `columns` of 16 rows of a matrix, side by side; zeros beside them.
 template <class Element>
 EMULSION_AVX2 void pack_panel(const Element* from, std::int64_t columns, std::int64_t depth,
                               std::int64_t interleaved, float* to) {
-  const std::int64_t outer = depth / interleaved;
-  std::int64_t inner = 0, place = 0;  // of the column k: where it goes
-  const auto next = [&] {
-    const std::int64_t at = inner * outer + place;
-    if (++inner == interleaved) inner = 0, ++place;
-    return at * kPanelColumns;
-  };
-  std::int64_t k = 0;
-  for (; k + kLanes <= depth; k += kLanes) {
-    std::array<std::int64_t, kLanes> places;
-    for (std::int64_t& at : places) at = next();
-    for (std::int64_t half = 0; half < kPanelColumns; half += kLanes) {
+  const std::int64_t whole = depth / kLanes * kLanes;
+  // Half of the rows at a time: so many streams through memory are fetched ahead.
+  for (std::int64_t half = 0; half < kPanelColumns; half += kLanes) {
+    PanelPlace place(depth, interleaved);
+    for (std::int64_t k = 0; k < whole; k += kLanes) {
       Lanes v[kLanes] = {};
       for (std::int64_t n = 0; n < std::min(kLanes, columns - half); ++n)
         widen_to(from + (half + n) * depth + k, v[n]);
       transpose(v);
-      for (std::size_t j = 0; j < kLanes; ++j) lanes_at(to + places[j] + half) = v[j];
+      for (const Lanes& column : v) lanes_at(to + place.next() + half) = column;
     }
   }
-  for (; k < depth; ++k) {
-    float* lane = to + next();
+  PanelPlace place(depth, interleaved, whole);
+  for (std::int64_t k = whole; k < depth; ++k) {
+    float* lane = to + place.next();
     for (std::int64_t n = 0; n < kPanelColumns; ++n)
       lane[n] = n < columns ? widened(from[n * depth + k]) : 0;
   }
@@ -91,17 +100,17 @@ struct Packed {
   std::int64_t panels, depth;
 };
 
-// Adds one segment of so many rows times all panels, from `offset` in their depth on.
+// Adds one segment of so many rows times that of all panels.
 EMULSION_AVX2 void add_segment(const Packed& packed, const float* const* rows, std::int64_t count,
-                               std::int64_t offset, std::int64_t length, const Sums& y) {
+                               const PanelRows::Segment& segment, const Sums& y) {
   for (std::int64_t p = 0; p < packed.panels; ++p) {
-    const float* panel = packed.first + (p * packed.depth + offset) * kPanelColumns;
+    const float* panel = packed.first + (p * packed.depth + segment.offset) * kPanelColumns;
     for (std::int64_t m = 0; m < count; m += kTileRows) {
       float* to = y.first + m * y.stride + p * kPanelColumns;
       const std::int64_t valid = std::min(kTileRows, count - m);
       TileSums sums;
       load_sums(sums, to, y.stride, valid);
-      add_products(sums, rows + m, panel, length);
+      add_products(sums, rows + m, panel, segment.length);
       store_sums(sums, to, y.stride, valid);
     }
   }
@@ -133,15 +142,14 @@ class ColumnBlock {
   // `buffer`: rows of a segment, then sums.
   void run(std::int64_t first, std::int64_t count, float* buffer) const {
     std::array<const float*, kMostRows + kTileRows> places;
-    const Sums sums = sums_of(first, buffer + most_rows(rows_.length) * rows_.length);
+    const Sums sums = sums_of(first, buffer + kMostRows * rows_.length);
     for (std::int64_t m = 0; m < count; ++m)
       std::copy_n(bias_, columns_, sums.first + m * sums.stride);
     for (std::int64_t s = 0; s < rows_.segments; ++s) {
       rows_.fetch(s, first, count, places.data(), buffer);
-      std::fill_n(places.begin() + count, kTileRows - 1, places[static_cast<std::size_t>(count - 1)]);
-      const std::int64_t offset = s * rows_.length;
-      add_segment(packed_, places.data(), count, offset,
-                  std::min(rows_.length, packed_.depth - offset), sums);
+      std::fill_n(places.begin() + count, kTileRows - 1,
+                  places[static_cast<std::size_t>(count - 1)]);
+      add_segment(packed_, places.data(), count, rows_.segment(s), sums);
     }
     if (!is_direct_) write(first, count, sums);
   }
@@ -172,7 +180,7 @@ class ColumnBlock {
 };
 
 std::int64_t thread_scratch(std::int64_t columns, std::int64_t length) {
-  return most_rows(length) * (length + columns);
+  return kMostRows * (length + columns);
 }
 
 // Rows of a matrix [rows, depth].
@@ -184,27 +192,28 @@ struct MatrixRows final : PanelRows {
   explicit MatrixRows(const at::Tensor& x)
       : first(static_cast<const Element*>(x.const_data_ptr())), depth(x.size(1)) {
     count = x.size(0);
-    length = std::min(depth, kSegment);
+    length = std::min(depth, kPanelSegment);
     segments = (depth + length - 1) / length;
   }
-  void fetch(std::int64_t segment, std::int64_t row, std::int64_t rows, const float** places,
+  Segment segment(std::int64_t index) const override {
+    return {index * length, std::min(length, depth - index * length)};
+  }
+  void fetch(std::int64_t index, std::int64_t row, std::int64_t rows, const float** places,
              float* buffer) const override {
-    const std::int64_t offset = segment * length;
+    const Segment wanted = segment(index);
     for (std::int64_t m = 0; m < rows; ++m) {
-      const Element* from = first + (row + m) * depth + offset;
+      const Element* from = first + (row + m) * depth + wanted.offset;
       if constexpr (std::is_same_v<Element, float>) {
         places[m] = from;
       } else {
-        widen_row(from, buffer + m * length, std::min(length, depth - offset));
+        widen_row(from, buffer + m * length, wanted.length);
         places[m] = buffer + m * length;
       }
     }
   }
 };
 
-at::Tensor as_matrix(const at::Tensor& x) {
-  return x.reshape({-1, x.size(-1)}).contiguous();
-}
+at::Tensor as_matrix(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}).contiguous(); }
 
 std::vector<float> bias_of(const PanelWeight& weight) {
   std::vector<float> values(static_cast<std::size_t>(weight.matrix.size(0)));
@@ -231,7 +240,7 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
   const std::int64_t columns = weight.matrix.size(0), depth = weight.matrix.size(1);
   const std::int64_t block = packed_columns(columns, depth);
   const std::int64_t scratch = thread_scratch(block, rows.length);
-  const std::int64_t at_once = rows_at_once(rows.count, rows.length);
+  const std::int64_t at_once = rows_at_once(rows.count);
   const auto options = y.options().dtype(at::kFloat).memory_format(std::nullopt);
   const at::Tensor packed = at::empty({block, depth}, options);
   const at::Tensor buffers = at::empty({at::get_num_threads(), scratch}, options);
@@ -241,17 +250,13 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
   for (std::int64_t column = 0; column < columns; column += block) {
     const std::int64_t count =
         rounded_up(std::min(block, columns - column), kPanelColumns) / kPanelColumns;
-    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p)
-        pack(weight, column + p * kPanelColumns, panels + p * kPanelColumns * depth);
+    take_turns(count, [&](std::int64_t p, std::int64_t /*thread*/) {
+      pack(weight, column + p * kPanelColumns, panels + p * kPanelColumns * depth);
     });
     const ColumnBlock one(rows, y, bias.data(), column, {panels, count, depth});
-    at::parallel_for(0, (rows.count + at_once - 1) / at_once, 1,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       for (std::int64_t i = begin; i < end; ++i)
-                         one.run(i * at_once, std::min(at_once, rows.count - i * at_once),
-                                 buffer + at::get_thread_num() * scratch);
-                     });
+    take_turns((rows.count + at_once - 1) / at_once, [&](std::int64_t i, std::int64_t thread) {
+      one.run(i * at_once, std::min(at_once, rows.count - i * at_once), buffer + thread * scratch);
+    });
   }
 }
 
@@ -275,7 +280,7 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 }
 
 std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out) {
-  return panel_scratch(out, in, std::min(in, kSegment));
+  return panel_scratch(out, in, std::min(in, kPanelSegment));
 }
 
 }  // namespace emulsion::models

@@ -14,21 +14,29 @@ namespace emulsion::models {
 // bfloat16.  [any thread]
 bool panels_hold(c10::ScalarType dtype);
 
+// The longest segment that the caches of a processor are to hold for many rows.
+inline constexpr std::int64_t kPanelSegment = 640;
+
 // What is multiplied with a weight [columns, depth]: rows whose depth is cut into segments, each of
 // which may lie elsewhere.
 struct PanelRows {
-  std::int64_t count = 0, segments = 1, length = 0;  // of a segment; the last one may be shorter
+  std::int64_t count = 0, segments = 1, length = 0;  // of the longest segment
+
+  struct Segment {
+    std::int64_t offset, length;  // in the depth
+  };
 
   virtual ~PanelRows() = default;
-  // The places of one segment of the rows first ... first + count - 1.  `buffer` has room for these
+  virtual Segment segment(std::int64_t index) const = 0;
+  // The places of one segment in the rows first ... first + count - 1.  `buffer` has room for these
   // in float32, for rows that are of another type.
   virtual void fetch(std::int64_t segment, std::int64_t first, std::int64_t count,
                      const float** rows, float* buffer) const = 0;
 };
 
 struct PanelWeight {
-  const at::Tensor& matrix;   // [columns, depth], float32 or bfloat16, contiguous
-  const at::Tensor& bias;     // [columns] or undefined
+  const at::Tensor& matrix;      // [columns, depth], float32 or bfloat16, contiguous
+  const at::Tensor& bias;        // [columns] or undefined
   std::int64_t interleaved = 1;  // depth of the matrix is [depth / interleaved, interleaved], that
                                  // of rows the other way round
 };

@@ -1,6 +1,5 @@
 #include "models/winograd.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 
 #include <array>
@@ -8,6 +7,7 @@
 #include "models/layers.h"
 #include "models/ops.h"
 #include "models/panel_tile.h"
+#include "models/take_turns.h"
 
 namespace emulsion::models {
 namespace {
@@ -30,8 +30,8 @@ constexpr float kNorm0 = 1 / (a2 * b2), kNormA = 1 / (2 * a2 * (a2 - b2)),
                 kNormB = 1 / (2 * b2 * (b2 - a2));
 
 // The one-dimensional transforms.  Values of a line are `step` floats apart, lanes side by side.
-EMULSION_AVX2 EMULSION_INLINED void input_line(const std::array<const float*, kSide>& d, float* __restrict v,
-                                 std::int64_t step) {
+EMULSION_AVX2 EMULSION_INLINED void input_line(const std::array<const float*, kSide>& d,
+                                               float* __restrict v, std::int64_t step) {
   for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float even_a = d[4][i] - b2 * d[2][i], odd_a = a * (d[3][i] - b2 * d[1][i]);
     const float even_b = d[4][i] - a2 * d[2][i], odd_b = b * (d[3][i] - a2 * d[1][i]);
@@ -44,8 +44,8 @@ EMULSION_AVX2 EMULSION_INLINED void input_line(const std::array<const float*, kS
   }
 }
 
-EMULSION_AVX2 EMULSION_INLINED void filter_line(const float* g, std::int64_t from, float* __restrict u,
-                                  std::int64_t step) {
+EMULSION_AVX2 EMULSION_INLINED void filter_line(const float* g, std::int64_t from,
+                                                float* __restrict u, std::int64_t step) {
   for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float g0 = g[i], g1 = g[from + i], g2 = g[2 * from + i];
     u[i] = kNorm0 * g0;
@@ -57,8 +57,8 @@ EMULSION_AVX2 EMULSION_INLINED void filter_line(const float* g, std::int64_t fro
   }
 }
 
-EMULSION_AVX2 EMULSION_INLINED void output_line(const std::array<const float*, kSide>& m, float* __restrict y,
-                                  std::int64_t step) {
+EMULSION_AVX2 EMULSION_INLINED void output_line(const std::array<const float*, kSide>& m,
+                                                float* __restrict y, std::int64_t step) {
   for (std::int64_t i = 0; i < kPanelColumns; ++i) {
     const float sum_a = m[1][i] + m[2][i], difference_a = m[1][i] - m[2][i];
     const float sum_b = m[3][i] + m[4][i], difference_b = m[3][i] - m[4][i];
@@ -248,39 +248,35 @@ class Winograd {
   void transform_weights(std::int64_t filter, std::int64_t count) {
     const std::int64_t C = in_.channels, panel = C * kPanelColumns;
     auto* u = u_.mutable_data_ptr<float>();
-    at::parallel_for(0, count / kPanelColumns, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t p = begin; p < end; ++p)
-        transform_filters(weight_ + (filter + p * kPanelColumns) * C * 9, u + p * panel, C,
-                          filters_ * C);
+    take_turns(count / kPanelColumns, [&](std::int64_t p, std::int64_t /*thread*/) {
+      transform_filters(weight_ + (filter + p * kPanelColumns) * C * 9, u + p * panel, C,
+                        filters_ * C);
     });
   }
 
   void transform_maps(std::int64_t first, std::int64_t count) {
     const auto* zeros = static_cast<const Element*>(zeros_.const_data_ptr());
     auto* v = v_.mutable_data_ptr<float>();
-    at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-      transform_inputs(in_, x_, zeros, v, strip_, first, begin, end);
+    take_turns((count + kTileRows - 1) / kTileRows, [&](std::int64_t i, std::int64_t /*thread*/) {
+      transform_inputs(in_, x_, zeros, v, strip_, first, i * kTileRows,
+                       std::min((i + 1) * kTileRows, count));
     });
   }
 
   // Each thread takes a group of filters and a part of the tiles at a time.
-  void multiply(std::int64_t filter, std::int64_t filters, std::int64_t first,
-                std::int64_t count) {
+  void multiply(std::int64_t filter, std::int64_t filters, std::int64_t first, std::int64_t count) {
     const std::int64_t groups = (filters + kFilters - 1) / kFilters;
     const std::int64_t parts = (count + kTiles - 1) / kTiles;
     auto* products = products_.mutable_data_ptr<float>();
-    at::parallel_for(0, groups * parts, 1, [&](std::int64_t begin, std::int64_t end) {
-      float* own = products + at::get_thread_num() * kCells * kTiles * kFilters;
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::int64_t tile = i % parts * kTiles, from = i / parts * kFilters;
-        const std::int64_t many = std::min(kFilters, filters - from);
-        const std::int64_t tiles = std::min(kTiles, count - tile);
-        multiply_cells(tile, tiles, from, many, own);
-        transform_outputs<Element>(out_, own,
-                                   {y_ + filter + from,
-                                    bias_.const_data_ptr<float>() + filter + from, many},
-                                   first + tile, tiles);
-      }
+    take_turns(groups * parts, [&](std::int64_t i, std::int64_t thread) {
+      float* own = products + thread * kCells * kTiles * kFilters;
+      const std::int64_t tile = i % parts * kTiles, from = i / parts * kFilters;
+      const std::int64_t many = std::min(kFilters, filters - from);
+      const std::int64_t tiles = std::min(kTiles, count - tile);
+      multiply_cells(tile, tiles, from, many, own);
+      transform_outputs<Element>(
+          out_, own, {y_ + filter + from, bias_.const_data_ptr<float>() + filter + from, many},
+          first + tile, tiles);
     });
   }
 

@@ -18,8 +18,7 @@ struct Size {
 // Distance from the definition in float64 of the same numbers; results have a spread of 1.
 double error(const ConvShape& shape, const Size& size, c10::ScalarType dtype) {
   const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
-  const double spread =
-      1 / std::sqrt(static_cast<double>(shape.in * shape.kernel * shape.kernel));
+  const double spread = 1 / std::sqrt(static_cast<double>(shape.in * shape.kernel * shape.kernel));
   const at::Tensor x = at::randn({size.batch, shape.in, size.height, size.width}).to(dtype);
   const at::Tensor weight =
       at::randn({shape.out, shape.in, shape.kernel, shape.kernel}).mul_(spread).to(dtype);
