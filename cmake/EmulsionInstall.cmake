@@ -11,7 +11,7 @@ install(
   EXPORT EmulsionTargets
   RUNTIME DESTINATION bin
   LIBRARY DESTINATION lib)
-install(TARGETS emulsion_models emulsion_cli RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
+install(TARGETS emulsion_kernels emulsion_models emulsion_cli RUNTIME DESTINATION bin LIBRARY DESTINATION lib)
 foreach(node ${nodes})
   install(TARGETS ${node} LIBRARY DESTINATION ${EMULSION_NODE_DIR})
   install(FILES $<TARGET_FILE_DIR:${node}>/${node}.emulsion.json DESTINATION ${EMULSION_NODE_DIR})

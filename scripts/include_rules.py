@@ -24,6 +24,7 @@ BANNED_IN_HEADERS = {"OpenImageIO/imageio.h", "boost/dll/shared_library.hpp", "C
 # How each part is spelled in an include: the folder that the name starts from, and what follows.
 PARTS = {
     "api": ("plugin_api", "emulsion/"),
+    "kernels": ("nodes", "kernels/"),
     "models": ("nodes", "models/"),
     "host_api": ("runtime/include", "emulsion/"),
     "graph": ("runtime", "graph/"),
@@ -38,7 +39,8 @@ PARTS = {
 # What each folder may include besides files of its own folder; the first match counts.
 LAYERS = [
     ("plugin_api/", {"api"}),
-    ("nodes/models/", {"api", "models"}),
+    ("nodes/kernels/", {"api", "kernels"}),
+    ("nodes/models/", {"api", "kernels", "models"}),
     ("nodes/", {"api", "models"}),
     ("runtime/include/", {"api", "host_api"}),
     ("runtime/graph/", {"api", "graph"}),
@@ -49,9 +51,9 @@ LAYERS = [
     ("runtime/plugins/", {"api", "graph", "plugins"}),
     (
         "runtime/exec/",
-        {"api", "host_api", "graph", "plan", "memory", "weights", "hub", "plugins", "exec"},
+        set(PARTS) - {"models", "session"},
     ),
-    ("runtime/session/", set(PARTS) - {"models"}),
+    ("runtime/session/", set(PARTS) - {"kernels", "models"}),
     ("runtime/hosts/", {"api", "host_api"}),
     ("examples/", {"api", "host_api"}),
     ("tests/", set(PARTS)),

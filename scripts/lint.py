@@ -55,7 +55,7 @@ def check_nodes(root: Path) -> Iterator[str]:
     """nodes/<id>/ holds <id>.cpp and a list, and tests/nodes/<id>_test.cpp mirrors it."""
     for folder in sorted((root / "nodes").glob("*/")):
         node = folder.name
-        if node == "models" or not any(folder.iterdir()):
+        if node in {"kernels", "models"} or not any(folder.iterdir()):
             continue
         wanted = [f"nodes/{node}/CMakeLists.txt", f"nodes/{node}/{node}.cpp"]
         for name in [*wanted, f"tests/nodes/{node}_test.cpp"]:

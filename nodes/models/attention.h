@@ -2,20 +2,13 @@
 
 #include <cstdint>
 
+#include "kernels/attention.h"
 #include "models/layers.h"
 
 namespace emulsion::models {
 
-enum class Mask : std::uint8_t { None, Causal };
-
-// Queries that are worked on at once where attention goes by tiles: their scores against 4096 keys
-// take 2 MiB.
-inline constexpr std::int64_t kAttentionRows = 256;
-
-// Softmax(q k^T / sqrt(K)) v in each of `heads` heads (Vaswani et al. 2017, equation 1).
-// q [B, L, D], k and v [B, S, D], D = heads * K -> [B, L, D]
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                     std::int64_t heads, Mask mask = Mask::None);
+using kernels::attention;
+using kernels::Mask;
 
 // Projects to queries, keys and values, attends, and projects back.
 struct Attention {

@@ -4,10 +4,11 @@
 #include <ATen/native/CPUBlas.h>
 
 #include "emulsion/processor.h"
-#include "models/attention.h"
-#include "models/panel_conv.h"
-#include "models/panel_product.h"
-#include "models/winograd.h"
+#include "kernels/attention.h"
+#include "kernels/linear.h"
+#include "kernels/panel_conv.h"
+#include "kernels/panel_product.h"
+#include "kernels/winograd.h"
 
 namespace emulsion::models {
 namespace {
@@ -21,7 +22,7 @@ constexpr Bytes kSmall = 128 * kKiB;
 
 // Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
 void attend_in_tiles(Tally& tally, const AttentionStep& step) {
-  const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kAttentionRows);
+  const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kernels::kAttentionRows);
   tally.pass(step.B * step.L * step.width + (2 * rows + 3 * K) * step.S + (step.L + rows) * K);
 }
 
@@ -48,7 +49,7 @@ void widen(Tally& tally, const ConvStep& step) {
 
 Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
     : dtype_(dtype),
-      by_panels_(panels_hold(dtype)),
+      by_panels_(kernels::panels_hold(dtype)),
       widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
       element_(static_cast<Bytes>(c10::elementSize(dtype))),
       branches_(branches) {}
@@ -67,9 +68,9 @@ void Tally::pack(std::int64_t in) {
 
 void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   if (!by_panels_) pack(in);
-  const std::int64_t at_once = std::min(rows, kWidenedRows);
+  const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
   if (by_panels_)
-    pass_on_cpu(rows * out, panel_linear_scratch(in, out) * kFloat);
+    pass_on_cpu(rows * out, kernels::panel_linear_scratch(in, out) * kFloat);
   else if (widens_)
     pass_on_cpu(rows * out, (at_once * (in + out) + in * out) * kFloat);
   const BranchLoad::Kind& beside = branches_.linears;
@@ -113,20 +114,21 @@ std::int64_t ConvStep::scratch() const {
 }
 
 ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel) {
-  const std::int64_t tiles = kernel == 3 ? winograd_tiles(map.batch, map.height, map.width) : 0;
+  const std::int64_t tiles =
+      kernel == 3 ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
   return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
 }
 
 std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype) const {
-  const WinogradShape tiled{in, out, tiles};
+  const kernels::WinogradShape tiled{in, out, tiles};
   if (tiles > 0 && tiled.pays()) return tiled.scratch();
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
-  return wide + panel_conv_scratch({.in = in, .out = out, .kernel = kernel});
+  return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel});
 }
 
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(step);
-  if (tally.by_panels() && step.in >= kFewestPanelChannels) {
+  if (tally.by_panels() && step.in >= kernels::kFewestPanelChannels) {
     tally.pass_elsewhere(step.result() + step.scratch());
     tally.pass_on_cpu(step.result(), step.panel_scratch(tally.dtype()) * kFloat);
   } else {

@@ -1,94 +1,13 @@
 #include "models/layers.h"
 
-#include <ATen/core/List.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/mish.h>
 
-#include "emulsion/processor.h"
+#include "kernels/norm_silu.h"
 #include "models/low_rank.h"
-#include "models/norm_silu.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
-#include "models/panel_conv.h"
-#include "models/panel_product.h"
-#include "models/winograd.h"
 
 namespace emulsion::models {
-
-namespace {
-
-// oneDNN's matrix product, which reaches 1.1 to 2 times what at::linear does on CPUs that the BLAS
-// of LibTorch was not made for.  The operator has no C++ function.
-using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
-                                   const std::optional<at::Tensor>&, std::string_view,
-                                   c10::List<std::optional<at::Scalar>>,
-                                   std::optional<std::string_view>);
-
-std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
-  const auto op = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
-  if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) return std::nullopt;
-  return op->typed<LinearPointwise>();
-}
-
-bool takes_panels(const at::Tensor& x) { return x.is_cpu() && panels_hold(x.scalar_type()); }
-
-at::Tensor conv2d_by_panels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const ConvShape& shape) {
-  const bool keeps_size = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
-  const WinogradShape tiled{shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3))};
-  if (keeps_size && bias.defined() && tiled.pays())
-    return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
-  return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
-}
-
-// A deep level's weights are larger than its maps.  With channels last, LibTorch would bring the
-// weights to that order on each call; to turn the small maps around costs less.
-bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && weight.numel() > x.numel();
-}
-
-at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
-
-at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const at::Tensor wide_weight = widened(weight), wide_bias = widened(bias);
-  const at::Tensor rows = x.reshape({-1, x.size(-1)});
-  at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
-  for (std::int64_t begin = 0; begin < rows.size(0); begin += kWidenedRows) {
-    const std::int64_t count = std::min(kWidenedRows, rows.size(0) - begin);
-    y.narrow(0, begin, count)
-        .copy_(linear(widened(rows.narrow(0, begin, count)), wide_weight, wide_bias));
-  }
-  std::vector<std::int64_t> shape = x.sizes().vec();
-  shape.back() = weight.size(0);
-  return y.view(shape);
-}
-
-}  // namespace
-
-bool widens(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
-}
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (takes_panels(x)) return panel_linear(x, weight.contiguous(), bias);
-  if (widens(x)) return widened_linear(x, weight, bias);
-  static const auto pointwise = linear_pointwise();
-  const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  if (!pointwise || !x.is_cpu() || !is_known) return at::linear(x, weight, bias);
-  const auto optional_bias = bias.defined() ? std::optional(bias) : std::nullopt;
-  return pointwise->call(x, weight, optional_bias, "none", c10::List<std::optional<at::Scalar>>(),
-                         "");
-}
-
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const ConvShape& shape) {
-  if (takes_panels(x) && shape.in >= kFewestPanelChannels)
-    return conv2d_by_panels(x, weight, bias, shape);
-  if (widens(x))
-    return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
-  if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
-  return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
-}
 
 void activate_(at::Tensor& x, Activation activation) {
   switch (activation) {
@@ -99,10 +18,6 @@ void activate_(at::Tensor& x, Activation activation) {
     case Activation::Relu: x.relu_(); return;
     case Activation::Mish: at::mish_(x); return;
   }
-}
-
-at::Tensor in_map_layout(const at::Tensor& x) {
-  return x.contiguous(x.is_cpu() ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous);
 }
 
 at::Tensor upsample(const at::Tensor& x, std::int64_t height, std::int64_t width) {
@@ -173,8 +88,8 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics
 }
 
 at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
-  if (statistics == nullptr && config.activation == Activation::Silu && suits_norm_silu(x))
-    return norm_silu(x, config.groups, weight, bias, config.eps);
+  if (statistics == nullptr && config.activation == Activation::Silu && kernels::suits_norm_silu(x))
+    return kernels::norm_silu(x, config.groups, weight, bias, config.eps);
   at::Tensor y = (*this)(x, statistics);
   activate_(y, config.activation);
   return y;

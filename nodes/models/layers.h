@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "emulsion/weights.h"
+#include "kernels/conv.h"
+#include "kernels/linear.h"
 #include "models/configs.h"
 
 // Letters of dimensions, in all models:
@@ -23,30 +25,14 @@ namespace emulsion::models {
 // Asks whether to go on, and throws if not; models call it between their blocks.
 using Checkpoint = std::function<void()>;
 
-// The operations of the models, one function each: the one place for a faster form.
-
-// True where products of x's numbers are done in float32, for want of kernels in its own type.
-// They take copies of arguments and result in float32 for a moment; linear() so many rows at once.
-bool widens(const at::Tensor& x);
-inline constexpr std::int64_t kWidenedRows = 1024;
-
-// x [..., in], weight [out, in] -> [..., out]
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-
-struct ConvShape {
-  std::int64_t in = 0, out = 0, kernel = 3, stride = 1, padding = 1;
-};
-
-// x [B, in, H, W], weight [out, in, kernel, kernel]
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const ConvShape& shape);
+// The operations of the models, one function each; where one has forms of its own, it is a kernel.
+using kernels::conv2d;
+using kernels::ConvShape;
+using kernels::in_map_layout;
+using kernels::linear;
 
 // In place: x is the caller's own.
 void activate_(at::Tensor& x, Activation activation);
-
-// The layout of feature maps that is fastest on x's device: channels last on a CPU, where it makes
-// the way to tokens and back free, contiguous elsewhere.
-at::Tensor in_map_layout(const at::Tensor& x);
 
 // Nearest neighbour to [B, C, height, width].
 at::Tensor upsample(const at::Tensor& x, std::int64_t height, std::int64_t width);

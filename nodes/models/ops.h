@@ -4,4 +4,4 @@
 #include "emulsion/errors.h"
 #include "emulsion/plugin.h"
 #include "emulsion/str.h"
-#include "models/tensor_ops.h"
+#include "kernels/tensor_ops.h"

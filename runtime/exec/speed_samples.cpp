@@ -1,64 +1,24 @@
 #include "exec/speed_samples.h"
 
-#include <ATen/core/List.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
-#include <ATen/ops/_softmax.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/conv2d.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/ones.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include <algorithm>
-#include <optional>
-#include <string_view>
 
-#include "emulsion/processor.h"
+#include "kernels/attention.h"
+#include "kernels/conv.h"
+#include "kernels/linear.h"
 
 namespace emulsion {
 namespace {
 
-constexpr std::int64_t kConvolvedTiles = 128;  // at a time, where convolutions go by tiles
-constexpr std::int64_t kTileRows = 256;        // queries at a time, where attention goes by tiles
-
-using LinearPointwise = at::Tensor(const at::Tensor&, const at::Tensor&,
-                                   const std::optional<at::Tensor>&, std::string_view,
-                                   c10::List<std::optional<at::Scalar>>,
-                                   std::optional<std::string_view>);
-
-// oneDNN's matrix product, which has no C++ function.
-std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
-  const auto op = c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
-  if (!op || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU)) return std::nullopt;
-  return op->typed<LinearPointwise>();
-}
-
 using Operation = std::function<void()>;
-
-// Products that are done in float32, for want of kernels, take copies to and fro.
-bool widens(const at::Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
-}
-
-at::Tensor widened(const at::Tensor& x) { return widens(x) ? x.to(at::kFloat) : x; }
-
-// x [..., in], weight [out, in] -> [..., out]
-at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight,
-                      const std::optional<at::Tensor>& bias) {
-  const auto pointwise = linear_pointwise();
-  if (!pointwise || !x.is_cpu() || x.scalar_type() == at::kHalf) return at::linear(x, weight, bias);
-  return pointwise
-      ->call(widened(x), widened(weight), bias ? std::optional(widened(*bias)) : bias, "none",
-             c10::List<std::optional<at::Scalar>>(), "")
-      .to(x.scalar_type());
-}
 
 class SampleMaker {
  public:
@@ -70,47 +30,16 @@ class SampleMaker {
                           std::int64_t side) const {
     const auto prepare = [=, *this]() -> Operation {
       const at::Tensor x = map(batch, in, side), weight = ones({out, in, 3, 3}), bias = ones({out});
-      const bool turns = x.is_cpu() && weight.numel() > x.numel();
-      return [=] {
-        const at::Tensor map = widened(turns ? x.contiguous() : x);
-        at::Tensor y = at::conv2d(map, widened(weight), widened(bias), 1, 1);
-        if (turns) y = y.contiguous(at::MemoryFormat::ChannelsLast);
-        y.to(x.scalar_type());
-      };
+      return [=] { kernels::conv2d(x, weight, bias, {.in = in, .out = out}); };
     };
     return {18 * product_of({batch, in, out, shrunk(side), shrunk(side)}), share, prepare};
-  }
-
-  // The same by tiles of 4x4 results: 36 products, and copies for the transforms around them.
-  SpeedSample tiled_convolution(double share, std::int64_t in, std::int64_t out,
-                                std::int64_t side) const {
-    const std::int64_t tiles = ((shrunk(side) + 3) / 4) * ((shrunk(side) + 3) / 4);
-    const auto prepare = [=, *this]() -> Operation {
-      const at::Tensor v = ones({36, tiles, in}), u = ones({36, out, in}),
-                       y = ones({36, tiles, out});
-      return [=] {
-        u.clone();
-        v.clone();
-        for (std::int64_t begin = 0; begin < tiles; begin += kConvolvedTiles)
-          for (std::int64_t k = 0; k < 36; ++k)
-            multiplied(v[k].narrow(0, begin, std::min(kConvolvedTiles, tiles - begin)), u[k], {});
-        y.clone();
-      };
-    };
-    return {18 * product_of({in, out, shrunk(side), shrunk(side)}), share, prepare};
-  }
-
-  // The same as one product of all windows, of two samples.
-  SpeedSample unfolded_convolution(double share, std::int64_t in, std::int64_t out,
-                                   std::int64_t side) const {
-    return product(share, 2 * side * side, 9 * in, out);
   }
 
   SpeedSample product(double share, std::int64_t rows, std::int64_t in, std::int64_t out) const {
     const auto prepare = [=, *this]() -> Operation {
       const at::Tensor x = ones({1, shrunk(rows), in}), weight = ones({out, in}),
                        bias = ones({out});
-      return [=] { multiplied(x, weight, bias); };
+      return [=] { kernels::linear(x, weight, bias); };
     };
     return {2 * product_of({shrunk(rows), in, out}), share, prepare};
   }
@@ -118,11 +47,9 @@ class SampleMaker {
   SpeedSample attention(double share, std::int64_t queries, std::int64_t keys, std::int64_t heads,
                         std::int64_t width) const {
     const auto prepare = [=, *this]() -> Operation {
-      const at::Tensor q = ones({1, heads, shrunk(queries), width}),
-                       k = ones({1, heads, shrunk(keys), width}), v = ones(k.sizes());
-      const bool tiles = q.is_cpu() && q.scalar_type() == at::kBFloat16 && !widens(q);
-      if (tiles && keys >= kTileRows) return [=] { attend_in_tiles(q, k, v); };
-      return [=] { at::scaled_dot_product_attention(q, k, v).contiguous(); };
+      const at::Tensor q = ones({1, shrunk(queries), heads * width}),
+                       k = ones({1, shrunk(keys), heads * width}), v = ones(k.sizes());
+      return [=] { kernels::attention(q, k, v, heads); };
     };
     return {4 * product_of({heads, width, shrunk(queries), shrunk(keys)}), share, prepare};
   }
@@ -207,45 +134,20 @@ class SampleMaker {
     return {times * bytes({channels, shrunk(side), shrunk(side)}), share, prepare};
   }
 
-  // q [1, N, L, K], k and v [1, N, S, K]
-  static void attend_in_tiles(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    at::Tensor y = at::empty_like(q);
-    for (std::int64_t n = 0; n < q.size(1); ++n) {
-      const at::Tensor keys = k[0][n].t();
-      for (std::int64_t begin = 0; begin < q.size(2); begin += kTileRows) {
-        const std::int64_t rows = std::min(kTileRows, q.size(2) - begin);
-        const at::Tensor scores = q[0][n].narrow(0, begin, rows).mm(keys);
-        y[0][n].narrow(0, begin, rows).copy_(at::_softmax(scores, -1, false).mm(v[0][n]));
-      }
-    }
-  }
-
   at::TensorOptions options_;
   std::int64_t shrink_;
 };
-
-using Samples = std::vector<SpeedSample>;
-
-// As nodes/models/layers.cpp chooses among the forms of a convolution; 46 pixels are two samples of
-// 32.
-Samples convolutions(const SampleMaker& make, bool in_faster_forms) {
-  if (in_faster_forms)
-    return {make.tiled_convolution(0.3, 320, 320, 64), make.tiled_convolution(0.22, 640, 640, 46),
-            make.convolution(0.2, 2, 1280, 1280, 16),
-            make.unfolded_convolution(0.06, 1280, 1280, 8),
-            make.tiled_convolution(0.22, 256, 256, 128)};
-  return {make.convolution(0.3, 1, 320, 320, 64), make.convolution(0.22, 1, 640, 640, 32),
-          make.convolution(0.2, 2, 1280, 1280, 16), make.convolution(0.06, 2, 1280, 1280, 8),
-          make.convolution(0.22, 1, 256, 256, 128)};
-}
 
 }  // namespace
 
 SpeedSamples speed_samples(c10::Device device, c10::ScalarType dtype, std::int64_t shrink) {
   const SampleMaker make(device, dtype, shrink);
-  const bool in_faster_forms = device.is_cpu() && dtype == c10::ScalarType::Float;
   return {
-      .convolution = convolutions(make, in_faster_forms),
+      .convolution = {make.convolution(0.3, 1, 320, 320, 64),
+                      make.convolution(0.22, 2, 640, 640, 32),
+                      make.convolution(0.2, 2, 1280, 1280, 16),
+                      make.convolution(0.06, 2, 1280, 1280, 8),
+                      make.convolution(0.22, 1, 256, 256, 128)},
       .product = {make.product(0.25, 4096, 320, 2560), make.product(0.15, 4096, 1280, 320),
                   make.product(0.2, 1024, 640, 5120), make.product(0.2, 256, 1280, 10240),
                   make.product(0.1, 256, 1280, 1280), make.product(0.1, 77, 1024, 4096)},

@@ -1,4 +1,4 @@
-#include "models/panel_product.h"
+#include "kernels/panel_product.h"
 
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
@@ -7,7 +7,7 @@
 
 #include "fakes/reference.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 at::Tensor wide(const at::Tensor& tensor) { return tensor.to(at::kDouble); }
@@ -63,4 +63,4 @@ TEST_CASE("what is packed at a time does not grow with the weight") {
 }
 
 }  // namespace
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,4 +1,4 @@
-#include "models/panel_conv.h"
+#include "kernels/panel_conv.h"
 
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/randn.h>
@@ -6,9 +6,9 @@
 #include "check.h"
 
 #include "fakes/reference.h"
-#include "models/panel_product.h"
+#include "kernels/panel_product.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 struct Size {
@@ -55,4 +55,4 @@ TEST_CASE("samples of a batch do not see each other's borders") {
 }
 
 }  // namespace
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,14 +1,14 @@
-#include "models/norm_silu.h"
+#include "kernels/norm_silu.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/record_function.h>
 
-#include "models/ops.h"
-#include "models/vector_clones.h"
-#include "models/vector_math.h"
+#include "kernels/tensor_ops.h"
+#include "kernels/vector_clones.h"
+#include "kernels/vector_math.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kGrain = 256;   // pixels that a thread takes at least
@@ -168,4 +168,4 @@ at::Tensor norm_silu(const at::Tensor& x, std::int64_t groups, const at::Tensor&
   return y;
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

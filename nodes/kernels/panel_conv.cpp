@@ -1,11 +1,11 @@
-#include "models/panel_conv.h"
+#include "kernels/panel_conv.h"
 
 #include <ATen/record_function.h>
 
-#include "models/ops.h"
-#include "models/panel_product.h"
+#include "kernels/panel_product.h"
+#include "kernels/tensor_ops.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 // The pixels of a map [B, H, W, C] under the taps of a kernel, a row for each pixel of the result.
@@ -82,4 +82,4 @@ std::int64_t panel_conv_scratch(const ConvShape& shape) {
   return panel_scratch(shape.out, depth, std::min(shape.in, kPanelSegment)) + shape.in;
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

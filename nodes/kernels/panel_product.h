@@ -8,7 +8,7 @@
 // MKL reach 65 to 80 % of what the processor can do, and these 90 %.  Sixteen rows of a weight are
 // brought side by side (a panel) on the way, so that weights lie in memory as in their file, in
 // float32 or in bfloat16.
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 // Whether this processor is one of these, and numbers of that type are multiplied so: float32 and
 // bfloat16.  [any thread]
@@ -51,4 +51,4 @@ std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out);
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,15 +1,15 @@
-#include "models/winograd.h"
+#include "kernels/winograd.h"
 
 #include <ATen/record_function.h>
 
 #include <array>
 
-#include "models/layers.h"
-#include "models/ops.h"
-#include "models/panel_tile.h"
-#include "models/take_turns.h"
+#include "kernels/conv.h"
+#include "kernels/panel_tile.h"
+#include "kernels/take_turns.h"
+#include "kernels/tensor_ops.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kSide = 6, kCells = 36;  // of a tile of inputs
@@ -341,4 +341,4 @@ at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const 
   return y;
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 // Calls work(i, thread) once for each i of 0 ... count - 1, on all threads of LibTorch's pool; 0 <=
 // thread < at::get_num_threads().  Each takes what is next, so that one that is held up by other
@@ -20,4 +20,4 @@ void take_turns(std::int64_t count, const Work& work) {
   at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t /*end*/) { take(begin); });
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -3,10 +3,10 @@
 #include <bit>
 #include <cstdint>
 
-#include "models/vector_clones.h"
+#include "kernels/vector_clones.h"
 
 // Scalar functions that compilers turn into vector code in loops.
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 // A bfloat16 in memory: the upper half of a float32.
 enum class Bfloat16Bits : std::uint16_t {};
@@ -49,4 +49,4 @@ EMULSION_INLINED float exp_of(float x) {
 // NaN of NaN.
 EMULSION_INLINED float silu(float x) { return x / (1 + exp_of(-x)); }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,4 +1,4 @@
-#include "models/winograd.h"
+#include "kernels/winograd.h"
 
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/randn.h>
@@ -6,9 +6,9 @@
 #include "check.h"
 
 #include "fakes/reference.h"
-#include "models/panel_product.h"
+#include "kernels/panel_product.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 struct Case {
@@ -68,4 +68,4 @@ TEST_CASE("it pays where many tiles share the weights, and vectors fit the chann
 }
 
 }  // namespace
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,4 +1,4 @@
-#include "models/attention.h"
+#include "kernels/attention.h"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/randn.h>
@@ -9,7 +9,7 @@
 
 #include "fakes/reference.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kHeads = 3, kHeadWidth = 16, kWidth = kHeads * kHeadWidth;
@@ -68,4 +68,4 @@ TEST_CASE("with the causal mask, a token sees itself and those before it") {
 }
 
 }  // namespace
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-#include "models/layers.h"
+#include "kernels/conv.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 inline constexpr std::int64_t kFewestPanelChannels = 16;  // with fewer, the panels are too short
 
@@ -20,4 +20,4 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 // Elements of float32 that are allocated besides the result and, for bfloat16, the widened map.
 std::int64_t panel_conv_scratch(const ConvShape& shape);
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

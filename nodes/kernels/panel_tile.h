@@ -2,12 +2,12 @@
 
 #include <cstdint>
 
-#include "models/vector_clones.h"
-#include "models/vector_math.h"
+#include "kernels/vector_clones.h"
+#include "kernels/vector_math.h"
 
 // The inner loop of products in float32: six rows times sixteen columns, whose sums stay in the
 // registers of AVX2.
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define EMULSION_AVX2 __attribute__((target("avx2,fma")))
@@ -86,4 +86,4 @@ EMULSION_AVX2 EMULSION_INLINED void widen_to(const Element* x, Lanes& v) {
   for (std::int64_t i = 0; i < kLanes; ++i) v[i] = widened(x[i]);
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

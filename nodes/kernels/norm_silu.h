@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 // Group norm (Wu & He 2018) and silu behind it in one pass over the map, besides the one that takes
 // the statistics.
@@ -16,4 +16,4 @@ bool suits_norm_silu(const at::Tensor& x);
 at::Tensor norm_silu(const at::Tensor& x, std::int64_t groups, const at::Tensor& weight,
                      const at::Tensor& bias, double eps);
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

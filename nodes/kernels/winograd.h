@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 
 // Minimal filtering F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural
 // networks"): each tile of 4x4 results takes 36 multiplications a channel instead of 144, done as
@@ -29,4 +29,4 @@ std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_
 // CPU, in and out multiples of 16 -> [B, out, H, W] channels last
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

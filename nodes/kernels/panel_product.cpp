@@ -1,15 +1,15 @@
-#include "models/panel_product.h"
+#include "kernels/panel_product.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/record_function.h>
 
 #include <array>
 
-#include "models/ops.h"
-#include "models/panel_tile.h"
-#include "models/take_turns.h"
+#include "kernels/panel_tile.h"
+#include "kernels/take_turns.h"
+#include "kernels/tensor_ops.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 // Of packed weights at a time: elements, which the last cache is to hold, and columns.
@@ -283,4 +283,4 @@ std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out) {
   return panel_scratch(out, in, std::min(in, kPanelSegment));
 }
 
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

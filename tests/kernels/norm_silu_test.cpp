@@ -1,4 +1,4 @@
-#include "models/norm_silu.h"
+#include "kernels/norm_silu.h"
 
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/ones.h>
@@ -10,7 +10,7 @@
 
 #include "fakes/reference.h"
 
-namespace emulsion::models {
+namespace emulsion::kernels {
 namespace {
 
 struct Case {
@@ -74,4 +74,4 @@ TEST_CASE("NaN stays NaN") {
 }
 
 }  // namespace
-}  // namespace emulsion::models
+}  // namespace emulsion::kernels

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace emulsion::kernels {
+
+// True where products of x's numbers are done in float32, for want of kernels in its own type.
+// Without panels (panel_product.h) they take copies of arguments and result in float32 for a
+// moment; linear() so many rows at once.
+bool widens(const at::Tensor& x);
+inline constexpr std::int64_t kWidenedRows = 1024;
+
+// x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+}  // namespace emulsion::kernels
