@@ -1,7 +1,7 @@
 """Measures how long it takes from the start of a process to a validated plan, with models of full
-size of which only the headers are there, and a warm page cache.  Beside it the same plan with LibTorch loaded
-before, which is what a program that links it pays, and the shortest command.  Prints a table in
-Markdown."""
+size of which only the headers are there, and a warm page cache.  Beside it the same plan with
+LibTorch loaded before, which is what a program that links it pays, and the shortest command.
+Prints a table in Markdown."""
 
 import argparse
 import os

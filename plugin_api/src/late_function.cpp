@@ -11,8 +11,8 @@ extern "C" EMULSION_API void* emulsion_late_function(const char* library, const 
   void* const opened = dlopen(library, RTLD_LAZY | RTLD_GLOBAL);
   void* const function = opened != nullptr ? dlsym(opened, name) : nullptr;
   if (function == nullptr)
-    throw emulsion::PluginError(emulsion::str(
-        library, ": cannot be loaded: ", dlerror(), "; install what it needs, or build again"));
+    throw emulsion::PluginError(emulsion::str(library, ": cannot be loaded: ", dlerror(),
+                                              "; install what it needs, or build again"));
   return function;
 }
 #endif
