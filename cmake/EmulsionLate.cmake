@@ -16,6 +16,8 @@ option(EMULSION_LATE_LIBRARIES "Open LibTorch and libcurl at their first use"
        ${libraries_can_be_late})
 if(EMULSION_LATE_LIBRARIES)
   enable_language(ASM)
+else()
+  file(REMOVE_RECURSE ${PROJECT_BINARY_DIR}/late)  # tests look for it
 endif()
 
 # emulsion_add_late_library(TARGET LIBRARY PATTERN...): TARGET, an archive that stands in for LIBRARY
