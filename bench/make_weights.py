@@ -8,68 +8,34 @@ value finite, also in bfloat16.  The tokenizer is the bundled model's: its ids a
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-UNETS = {
-    "sd21": {
-        "block_out_channels": [320, 640, 1280, 1280],
-        "layers_per_block": 2,
-        "sample_size": 64,
-        "cross_attention_dim": 1024,
-        "attention_head_dim": [5, 10, 20, 20],
-        "use_linear_projection": True,
-    },
-    "sdxl": {
-        "block_out_channels": [320, 640, 1280],
-        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
-        "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
-        "transformer_layers_per_block": [1, 2, 10],
-        "layers_per_block": 2,
-        "sample_size": 128,
-        "cross_attention_dim": 2048,
-        "attention_head_dim": [5, 10, 20],
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    },
-}
-VAE = {
-    "block_out_channels": [128, 256, 512, 512],
-    "down_block_types": ["DownEncoderBlock2D"] * 4,
-    "up_block_types": ["UpDecoderBlock2D"] * 4,
-    "layers_per_block": 2,
-    "latent_channels": 4,
-    "sample_size": 512,
-}
-# Of each text encoder: width, layers, activation.
-TEXTS = {
-    "sd21": {"text_encoder": (1024, 23, "gelu")},
-    "sdxl": {"text_encoder": (768, 12, "quick_gelu"), "text_encoder_2": (1280, 32, "gelu")},
-}
-LATENT_SCALES = {"sd21": 0.18215, "sdxl": 0.13025}
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "golden"))
+import full_size  # noqa: E402
+
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
 
-def text_encoder(source: Path, part: str, sizes: tuple[int, int, str]) -> CLIPTextModel:
-    width, layers, activation = sizes
+def text_encoder(source: Path, part: str, text: full_size.Text) -> CLIPTextModel:
     small = json.loads((source / part / "config.json").read_text())
     ids = {name: small[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    config = CLIPTextConfig(
-        vocab_size=49408,
-        hidden_size=width,
-        intermediate_size=4 * width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 64,
-        projection_dim=width,
-        hidden_act=activation,
-        **ids,
-    )
-    return (CLIPTextModelWithProjection if part.endswith("_2") else CLIPTextModel)(config)
+    kind = CLIPTextModelWithProjection if text.projected else CLIPTextModel
+    return kind(CLIPTextConfig(**text.config(), **ids))
+
+
+def vae_config(model: full_size.Model) -> dict:
+    blocks = len(full_size.VAE_WIDTHS)
+    return full_size.vae_config(model) | {
+        "down_block_types": ["DownEncoderBlock2D"] * blocks,
+        "up_block_types": ["UpDecoderBlock2D"] * blocks,
+        "sample_size": 512,
+        "force_upcast": False,
+    }
 
 
 def make(family: str, dtypes: list[str], source: Path, target: Path) -> None:
@@ -78,18 +44,19 @@ def make(family: str, dtypes: list[str], source: Path, target: Path) -> None:
     if dtypes == ["bf16"]:  # half the memory while it is made
         torch.set_default_dtype(torch.bfloat16)
 
-    def save(part: str, model: torch.nn.Module) -> None:
+    def save(part: str, module: torch.nn.Module) -> None:
         for name in dtypes:
-            model.to(DTYPES[name]).save_pretrained(
+            module.to(DTYPES[name]).save_pretrained(
                 target / name / part, max_shard_size="100GB", safe_serialization=True
             )
 
-    save("unet", UNet2DConditionModel(**UNETS[family]))
-    save("vae", AutoencoderKL(**VAE, scaling_factor=LATENT_SCALES[family], force_upcast=False))
-    for part, sizes in TEXTS[family].items():
-        save(part, text_encoder(source, part, sizes))
+    model = full_size.MODELS[family]
+    save("unet", UNet2DConditionModel.from_config(model.unet.config()))
+    save("vae", AutoencoderKL.from_config(vae_config(model)))
+    for part, text in model.texts.items():
+        save(part, text_encoder(source, part, text))
     for name in dtypes:
-        tokenizers = [part.replace("text_encoder", "tokenizer") for part in TEXTS[family]]
+        tokenizers = [part.replace("text_encoder", "tokenizer") for part in model.texts]
         for part in ("scheduler", *tokenizers):
             shutil.copytree(source / part, target / name / part, dirs_exist_ok=True)
         shutil.copy(source / "model_index.json", target / name)
@@ -97,7 +64,7 @@ def make(family: str, dtypes: list[str], source: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("family", choices=UNETS)
+    parser.add_argument("family", choices=["sd21", "sdxl"])
     parser.add_argument("source", type=Path, help="the bundled model: tokenizers and scheduler")
     parser.add_argument("target", type=Path)
     parser.add_argument("dtypes", choices=DTYPES, nargs="+")

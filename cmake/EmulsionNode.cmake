@@ -29,6 +29,7 @@ function(emulsion_add_node)
   if(EMULSION_NODE_DIR)
     target_link_libraries(${id} PRIVATE emulsion_warnings emulsion_models)
     target_precompile_headers(${id} REUSE_FROM emulsion_models)
+    emulsion_load_torch_late(${id})
     set_property(TARGET ${id} PROPERTY INSTALL_RPATH ${EMULSION_NODE_RPATH})
     set_property(GLOBAL APPEND PROPERTY EMULSION_NODES ${id})
     # Linked again when emulsion-describe changes, so that no manifest is of an older form.

@@ -38,10 +38,15 @@ if(EMULSION_TORCH_VERSION VERSION_LESS 2.11)
 endif()
 
 add_library(emulsion_torch INTERFACE IMPORTED GLOBAL)
+set(is_late $<BOOL:$<TARGET_PROPERTY:EMULSION_LATE_TORCH>>)  # see EmulsionLate.cmake
 foreach(part torch torch_cpu c10)
   unset(library)
   find_library(library ${part} PATHS "${EMULSION_TORCH_LIB_DIR}" NO_DEFAULT_PATH NO_CACHE REQUIRED)
-  target_link_libraries(emulsion_torch INTERFACE "${library}")
+  if(part STREQUAL c10)
+    target_link_libraries(emulsion_torch INTERFACE "${library}")
+  else()
+    target_link_libraries(emulsion_torch INTERFACE "$<$<NOT:${is_late}>:${library}>")
+  endif()
 endforeach()
 set_target_properties(emulsion_torch PROPERTIES INTERFACE_INCLUDE_DIRECTORIES
                                                 "${EMULSION_TORCH_ROOT}/include")

@@ -1,8 +1,5 @@
 #include "models/cost_tally.h"
 
-#include <ATen/Parallel.h>
-#include <ATen/native/CPUBlas.h>
-
 #include "emulsion/processor.h"
 #include "kernels/attention.h"
 #include "kernels/linear.h"
@@ -29,13 +26,13 @@ void attend_in_tiles(Tally& tally, const AttentionStep& step) {
 // Keys and values packed where the processor multiplies them so, the logarithms of the sums, and
 // what each thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
 void attend_fused(Tally& tally, const AttentionStep& step) {
-  const bool packs = at::native::cpublas::could_pack(tally.dtype());
+  const bool packs = tally.dtype() != at::kFloat && has_tile_products();
   const std::int64_t packed = packs ? 2 * step.B * step.S * step.width : 0;
   const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
   const std::int64_t thread =
       q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
   tally.pass(step.B * step.L * step.width + packed,
-             (step.B * step.heads * step.L + thread * at::get_num_threads()) * kFloat);
+             (step.B * step.heads * step.L + thread * thread_count()) * kFloat);
 }
 
 // A convolution on copies in float32.
@@ -99,7 +96,7 @@ void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) 
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + branch_ + packed_ * at::get_num_threads() + kSmall,
+  return {.workspace = peak_ + branch_ + packed_ * thread_count() + kSmall,
           .work = work_,
           .cpu_workspace = cpu_peak_ - peak_};
 }

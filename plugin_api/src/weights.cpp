@@ -53,10 +53,15 @@ WeightView::WeightView(std::shared_ptr<const WeightSet> set, std::shared_ptr<Acc
       prefix_(std::move(prefix)),
       block_(block) {}
 
-std::string WeightView::full(std::string_view name) const { return str(prefix_, name); }
+// Without a stream: a plan asks for thousands of names.
+std::string WeightView::full(std::string_view name) const {
+  std::string key = prefix_;
+  key += name;
+  return key;
+}
 
 WeightView WeightView::scope(std::string_view name) const {
-  return {set_, account_, str(prefix_, name, "."), block_};
+  return {set_, account_, full(name) + '.', block_};
 }
 
 WeightView WeightView::block() const {

@@ -1,6 +1,5 @@
 #include "exec/speed_file.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/headeronly/version.h>
 
@@ -10,6 +9,7 @@
 #include <optional>
 
 #include "emulsion/errors.h"
+#include "emulsion/processor.h"
 #include "emulsion/str.h"
 #include "exec/speed_bench.h"
 
@@ -49,7 +49,7 @@ std::string processor() {
 // Everything that a measurement depends on.
 std::string circumstances(const DeviceBudget& device) {
   std::string text =
-      str(device.device.str(), '|', processor(), '|', at::get_num_threads(), '|', TORCH_VERSION);
+      str(device.device.str(), '|', processor(), '|', thread_count(), '|', TORCH_VERSION);
   if (!device.device.is_cpu()) {
     const auto memory =
         at::getDeviceAllocator(device.device.type())->getMemoryInfo(device.device.index());

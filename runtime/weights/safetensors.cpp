@@ -47,7 +47,7 @@ constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 12> kDtypes{{
 class HeaderEntry {
  public:
   HeaderEntry(const std::filesystem::path& path, const std::string& name, const Json& json)
-      : place_(str(path.string(), ": tensor '", name, "': ")), json_(json) {}
+      : path_(path), name_(name), json_(json) {}
 
   StoredTensor tensor(std::uint64_t data_begin, std::uint64_t data_bytes) const {
     if (!json_.is_object()) refuse(str("expected an object, got ", json_.dump()));
@@ -65,8 +65,8 @@ class HeaderEntry {
   }
 
  private:
-  [[noreturn]] void refuse(const std::string& fault) const {
-    throw WeightError(str(place_, fault, kRemedy));
+  [[noreturn]] void refuse(const std::string& fault, const char* remedy = kRemedy) const {
+    throw WeightError(str(path_.string(), ": tensor '", name_, "': ", fault, remedy));
   }
 
   const Json& at(const char* key) const {
@@ -81,8 +81,8 @@ class HeaderEntry {
       if (json == name) return dtype;
     std::string known;
     for (const auto& [name, dtype] : kDtypes) known += str(known.empty() ? "" : ", ", name);
-    throw WeightError(str(place_, "dtype ", json.dump(), ": expected one of ", known,
-                          "; convert the file to one of them"));
+    refuse(str("dtype ", json.dump(), ": expected one of ", known),
+           "; convert the file to one of them");
   }
 
   std::vector<std::int64_t> shape() const {
@@ -114,7 +114,8 @@ class HeaderEntry {
     return product;
   }
 
-  std::string place_;
+  const std::filesystem::path& path_;
+  const std::string& name_;
   const Json& json_;
 };
 

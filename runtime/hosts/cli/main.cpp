@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <sstream>
@@ -193,4 +194,11 @@ int run_main(int count, char** arguments) {
 
 }  // namespace emulsion::cli
 
-int main(int count, char** arguments) { return emulsion::cli::run_main(count, arguments); }
+// Leaves without destroying what is static: LibTorch would take its operators back one by one, for
+// nobody.
+int main(int count, char** arguments) {
+  const int status = emulsion::cli::run_main(count, arguments);
+  std::cout.flush();
+  std::cerr.flush();
+  std::_Exit(status);
+}
