@@ -18,17 +18,18 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 // Of training, of the program that wrote the config, or told by another key.
-const std::set<std::string> kWithoutEffect = {"attention_dropout",
+const std::set<std::string> kWithoutEffect = {"addition_embed_type_num_heads",
+                                              "attention_dropout",
+                                              "clip_sample_range",
                                               "dropout",
+                                              "dtype",
+                                              "dynamic_thresholding_ratio",
                                               "initializer_factor",
                                               "initializer_range",
+                                              "requires_safety_checker",
+                                              "sample_max_value",
                                               "torch_dtype",
-                                              "dtype",
-                                              "transformers_version",
-                                              "clip_sample_range",
-                                              "dynamic_thresholding_ratio",
-                                              "addition_embed_type_num_heads",
-                                              "sample_max_value"};
+                                              "transformers_version"};
 
 // What a run takes for a key that a config lacks, of those that are often written out.
 json usual_of(const std::string& part, const json& own) {
@@ -44,6 +45,7 @@ json usual_of(const std::string& part, const json& own) {
             {"flip_sin_to_cos", true},
             {"freq_shift", 0},
             {"mid_block_scale_factor", 1},
+            {"mid_block_type", "UNetMidBlock2DCrossAttn"},
             {"norm_eps", 1e-5},
             {"norm_num_groups", 32},
             {"only_cross_attention", false},
