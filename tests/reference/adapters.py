@@ -251,7 +251,8 @@ def formula_forms(pipe) -> list[Case]:
                     "b1.weight": gaussian((8, 2, 1, 1), 81) * 0.3,
                     "b2.weight": gaussian((2, 8, 1, 1), 82),
                     "bm.weight": gaussian((2, 2, 3, 3), 83) * 0.3, "alpha": torch.tensor(3.0)}}
-    forms = {"glora": (glora, 0.75), "alphas": (alphas, 1.0), "cp": (cp, 0.8), "dora_by_column": (by_column, 0.6),
+    forms = {"glora": (glora, 0.75),
+             "alphas": (alphas, 1.0), "cp": (cp, 0.8), "dora_by_column": (by_column, 0.6),
              "full": (full, 0.5), "oft": (oft, 0.75), "boft": (boft, 0.75), "ia3": (ia3, 0.5)}
     return [formula_case(pipe, name, SD15, modules, strength)
             for name, (modules, strength) in forms.items()]
