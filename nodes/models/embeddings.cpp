@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kEnding = ".safetensors";
+constexpr std::string_view kBundle = "bundle_emb.";
 constexpr std::array<const char*, 4> kPickles = {".pt", ".bin", ".pth", ".ckpt"};
 
 struct Vectors {
@@ -32,13 +33,16 @@ std::optional<Vectors> vectors_of(const TensorSpec& spec) {
   return std::nullopt;
 }
 
-std::map<std::string, Vectors> vectors_in(const fs::path& file) {
+// By name, without the prefix.
+std::map<std::string, Vectors> vectors_in(const EmbeddingPlace& place) {
   std::map<std::string, Vectors> all;
-  for (const auto& [name, tensor] : tensors_in(file))
+  for (const auto& [name, tensor] : tensors_in(place.file)) {
+    if (!name.starts_with(place.prefix)) continue;
     if (const auto vectors = vectors_of(tensor.spec); vectors && vectors->count > 0)
-      all.emplace(name, *vectors);
+      all.emplace(name.substr(place.prefix.size()), *vectors);
+  }
   if (all.empty())
-    throw GraphError(str(file.string(),
+    throw GraphError(str(place.file.string(),
                          ": no embedding: expected vectors [k, D] under 'emb_params', 'clip_l' and "
                          "'clip_g', or the token's name"));
   return all;
@@ -55,8 +59,32 @@ std::vector<std::string> fitting(const std::map<std::string, Vectors>& all, std:
   return names;
 }
 
-std::vector<std::string> names_in(const fs::path& folder) {
+bool is_file(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::is_regular_file(path, unreadable);
+}
+
+// "name" of each "bundle_emb.name.…".
+std::vector<std::string> bundled_in(const fs::path& file) {
   std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_in(file)) {
+    if (!name.starts_with(kBundle)) continue;
+    const std::string rest = name.substr(kBundle.size());
+    const std::string bundled = rest.substr(0, rest.find('.'));
+    if (names.empty() || names.back() != bundled) names.push_back(bundled);
+  }
+  return names;
+}
+
+// A file is known by its own name, unless it has others bundled.
+std::vector<std::string> names_in(const fs::path& place) {
+  std::vector<std::string> names;
+  if (is_file(place)) {
+    names = bundled_in(place);
+    if (names.empty()) names.push_back(place.stem().string());
+    return names;
+  }
+  const fs::path& folder = place;
   std::error_code unreadable;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable))
     if (entry.path().extension() == kEnding) names.push_back(entry.path().stem().string());
@@ -66,22 +94,28 @@ std::vector<std::string> names_in(const fs::path& folder) {
 
 }  // namespace
 
-fs::path find_embedding(const fs::path& folder, const std::string& name) {
-  if (folder.empty() || name.empty()) return {};
+std::optional<EmbeddingPlace> find_embedding(const fs::path& folder, const std::string& name) {
+  if (folder.empty() || name.empty()) return std::nullopt;
+  if (is_file(folder)) {
+    const std::vector<std::string> bundled = bundled_in(folder);
+    if (std::ranges::find(bundled, name) != bundled.end())
+      return EmbeddingPlace{folder, str(kBundle, name, ".")};
+    const bool is_its_own = folder.stem() == name || folder.filename() == name;
+    return bundled.empty() && is_its_own ? std::optional(EmbeddingPlace{folder}) : std::nullopt;
+  }
   if (fs::path(name).filename() != name || name == "." || name == "..")
     throw GraphError(str("embedding '", name, "': expected the name of a file in '",
                          folder.string(), "', not a path; give its folder as 'embeddings'"));
-  std::error_code unreadable;
   const fs::path file = folder / (name.ends_with(kEnding) ? name : name + kEnding);
-  if (fs::is_regular_file(file, unreadable)) return file;
+  if (is_file(file)) return EmbeddingPlace{file};
   for (const char* ending : kPickles)
     for (const std::string& pickle : {name + ending, name})
-      if (pickle.ends_with(ending) && fs::is_regular_file(folder / pickle, unreadable))
+      if (pickle.ends_with(ending) && is_file(folder / pickle))
         throw GraphError(str("embedding '", name, "': '", (folder / pickle).string(),
                              "' is a pickle file, which can run any program when it is read, so it "
                              "is not read at all; give it as .safetensors, or convert it with a "
                              "tool that you trust"));
-  return {};
+  return std::nullopt;
 }
 
 void refuse_embedding(const fs::path& folder, const std::string& name) {
@@ -102,20 +136,22 @@ void refuse_embedding(const fs::path& folder, const std::string& name) {
                        near.empty() ? "" : str("; did you mean '", near, "'?")));
 }
 
-std::int64_t embedding_length(const fs::path& file) {
-  const std::map<std::string, Vectors> all = vectors_in(file);
+std::int64_t embedding_length(const EmbeddingPlace& place) {
+  const std::map<std::string, Vectors> all = vectors_in(place);
   const std::int64_t count = all.begin()->second.count;
   for (const auto& [name, vectors] : all)
     if (vectors.count != count)
-      throw GraphError(str(file.string(), ": no embedding: '", all.begin()->first, "' has ", count,
-                           " vectors and '", name, "' ", vectors.count, ": expected as many"));
+      throw GraphError(str(place.file.string(), ": no embedding: '", all.begin()->first, "' has ",
+                           count, " vectors and '", name, "' ", vectors.count,
+                           ": expected as many"));
   return count;
 }
 
-at::Tensor read_embedding(const fs::path& file, std::int64_t width, bool projects) {
-  const std::map<std::string, Vectors> all = vectors_in(file);
+at::Tensor read_embedding(const EmbeddingPlace& place, std::int64_t width, bool projects) {
+  const fs::path& file = place.file;
+  const std::map<std::string, Vectors> all = vectors_in(place);
   const std::vector<std::string> names = fitting(all, width, projects);
-  if (names.size() == 1) return read_tensor(file, names[0]).view({-1, width});
+  if (names.size() == 1) return read_tensor(file, place.prefix + names[0]).view({-1, width});
   if (!names.empty())
     throw GraphError(str(file.string(), ": '", names[0], "' and '", names[1],
                          "' both have vectors of width ", width, ": expected one"));

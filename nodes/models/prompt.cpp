@@ -111,7 +111,7 @@ std::vector<std::string_view> words_of(std::string_view text) {
 struct EmbeddingWord {
   std::string_view before, behind;
   std::string name;
-  std::filesystem::path file;
+  EmbeddingPlace place;
 };
 
 // Commas and the like belong to the text behind, unless a file's name has them.  Throws GraphError
@@ -125,9 +125,9 @@ std::optional<EmbeddingWord> embedding_in(std::string_view word,
   const std::string_view plain = named.substr(0, last == std::string_view::npos ? 0 : last + 1);
   if (plain.empty()) return std::nullopt;
   for (const std::string_view name : {named, plain})
-    if (auto file = find_embedding(folder, std::string(name)); !file.empty())
+    if (auto place = find_embedding(folder, std::string(name)))
       return EmbeddingWord{word.substr(0, begin), named.substr(name.size()), std::string(name),
-                           std::move(file)};
+                           *std::move(place)};
   refuse_embedding(folder, std::string(plain));
 }
 
@@ -192,7 +192,7 @@ class PromptWriter {
     }
     add_ids(tokenizer_.encode(named->before), weight);
     EmbeddingPlaces& embedding = tokens_.embeddings[named->name];
-    embedding.length = embedding_length(named->file);
+    embedding.length = embedding_length(named->place);
     const auto length = static_cast<std::size_t>(embedding.length);
     std::vector<std::int64_t> places = add_ids(std::vector<std::int64_t>(length), weight);
     places.resize(length, -1);

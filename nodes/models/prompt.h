@@ -24,7 +24,7 @@ std::vector<WeightedText> parse_emphasis(std::string_view prompt);
 struct PromptOptions {
   bool emphasis = true;  // else the text is taken as it stands, with a weight of 1
   bool cut = false;      // to one chunk, as diffusers does; else into as many as it needs
-  std::filesystem::path embeddings = {};  // the folder that "embedding:name" is found in
+  std::filesystem::path embeddings = {};  // the folder or file of "embedding:name"
 };
 
 // Where an embedding stands: a row of k places for each time that the prompt names it, counted

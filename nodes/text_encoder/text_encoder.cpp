@@ -109,9 +109,9 @@ class TextEncoder final : public Node {
 
  private:
   at::Tensor read_embedding(const std::string& name, const models::ClipTextConfig& config) const {
-    const std::filesystem::path file = models::find_embedding(embeddings_, name);
-    if (file.empty()) models::refuse_embedding(embeddings_, name);
-    return models::read_embedding(file, config.width, config.projection > 0);  // [k, D]
+    const auto place = models::find_embedding(embeddings_, name);
+    if (!place) models::refuse_embedding(embeddings_, name);
+    return models::read_embedding(*place, config.width, config.projection > 0);  // [k, D]
   }
 
   // The vectors of all places in float32, once more in the dtype of the run, and the places; of one
@@ -192,8 +192,8 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .display_max = 4},
                   {.name = "embeddings",
                    .fallback = std::string(),
-                   .help = "The folder of the embeddings that the prompt names, as the tokenizer "
-                           "has it.",
+                   .help = "The folder or file of the embeddings that the prompt names, as the "
+                           "tokenizer has it.",
                    .optional = true,
                    .file = true}},
        .slots = {{"encoder", "a text encoder of CLIP's kind", true}},

@@ -81,7 +81,8 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .choices = {"chunk", "cut"}},
                   {.name = "embeddings",
                    .fallback = std::string(),
-                   .help = "The folder of `name.safetensors`, which stands for `embedding:name`.",
+                   .help = "The folder of `name.safetensors`, which stands for `embedding:name`, "
+                           "or such a file, or a LoRA's with embeddings bundled.",
                    .optional = true,
                    .file = true}},
        .slots = {{"vocab", "The model's tokenizer."}},

@@ -37,9 +37,10 @@ std::filesystem::path pull_model(const PullRequest& request, const Callbacks& ca
   return pull(read_hub_environment(), *id, options);
 }
 
-void fetch_models(const Request& request, const NodeCatalog& catalog, const Callbacks& callbacks) {
+void fetch_sources(const Request& request, const std::vector<std::string>& sources,
+                   const Callbacks& callbacks) {
   const bool full = dtypes_of(request).front() == c10::ScalarType::Float;
-  for (const std::string& source : model_sources(request, catalog)) {
+  for (const std::string& source : sources) {
     const auto id = hub_id_of(source);
     if (!id) continue;
     const HubEnvironment hub = read_hub_environment();

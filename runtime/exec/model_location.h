@@ -17,4 +17,10 @@ std::optional<HubId> hub_id_of(const std::string& source);
 // thread]
 std::filesystem::path locate_model(const std::string& source);
 
+// What is no whole model: a part, an adapter, an embedding, each a file or a folder.  A path is
+// given back as it is, whether anything is there or not.  `what` ("adapter") begins the message.
+// Throws WeightError where `source` is a hub id of which the hub's cache lacks something.  [any
+// thread]
+std::filesystem::path locate_file(const std::string& what, const std::string& source);
+
 }  // namespace emulsion

@@ -11,6 +11,7 @@
 #include "emulsion/str.h"
 #include "exec/model_location.h"
 #include "exec/shipped_files.h"
+#include "hub/hub_selection.h"
 #include "weights/adapter.h"
 #include "weights/model_report.h"
 #include "weights/safetensors.h"
@@ -21,11 +22,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 3> kAdapted = {"unet", "text_encoder", "text_encoder_2"};
-constexpr const char* kFileInFolder = "pytorch_lora_weights.safetensors";  // as diffusers saves it
 
-fs::path place_of(const std::string& source) {
-  if (is_part_folder(source)) return source;
-  return locate_model(source);
+fs::path place_of(const std::string& part, const std::string& source) {
+  const fs::path place = locate_file(part, source);
+  return is_part_folder(place) ? place : locate_model(source);
 }
 
 OpenComponent open_part(const std::string& model, const std::string& part) {
@@ -34,14 +34,14 @@ OpenComponent open_part(const std::string& model, const std::string& part) {
 
 fs::path adapter_file(const std::string& source) {
   refuse_pickle("adapter", source);
+  const fs::path place = locate_file("adapter", source);
   std::error_code unreadable;
-  const fs::path inside = fs::path(source) / kFileInFolder;
-  if (fs::is_regular_file(inside, unreadable)) return inside;
-  if (fs::is_regular_file(source, unreadable)) return source;
+  if (fs::is_regular_file(place, unreadable)) return place;
+  for (const char* name : kAdapterFiles)
+    if (fs::is_regular_file(place / name, unreadable)) return place / name;
   throw WeightError(str("adapter '", source,
-                        "': no such file; give a .safetensors file, or a folder "
-                        "with ",
-                        kFileInFolder));
+                        "': no such file; give a .safetensors file, a folder with ",
+                        kAdapterFiles[0], " or ", kAdapterFiles[1], ", or a hub id (owner/name)"));
 }
 
 std::map<std::string, TensorSpec> tensors_of(const OpenComponent& component) {
@@ -130,7 +130,7 @@ class ResourceOpener {
     const auto other = checkpoint.parts.find(part);
     if (other == checkpoint.parts.end()) return open_part(checkpoint.source, part);
     const OpenComponent own = open_part(checkpoint.source, part);
-    return open_replacement(place_of(other->second), part, own.component->config);
+    return open_replacement(place_of(part, other->second), part, own.component->config);
   }
 
   // Configs, tokenizers and whatever else is no tensor are a's.

@@ -2,51 +2,10 @@
 
 #include <algorithm>
 
-#include "emulsion/errors.h"
-#include "emulsion/str.h"
-#include "exec/shipped_files.h"
-#include "graph/bind_files.h"
-#include "graph/near_names.h"
-#include "graph/validate.h"
 #include "weights/branches.h"
 
 namespace emulsion {
 namespace {
-
-// Keeps the outputs that are asked for or written; with neither all of them.
-void keep_wanted_outputs(const Request& request, RequestSetup& setup) {
-  std::vector<std::string> known;
-  for (const GraphOutput& output : setup.graph.outputs) known.push_back(output.name);
-  for (const std::string& name : request.outputs)
-    if (std::ranges::find(known, name) == known.end())
-      throw GraphError(str(setup.graph.name, ": unknown output", expected_one_of(known, name)));
-  if (request.outputs.empty() && request.files.empty()) return;
-  const auto holds = [](const std::vector<std::string>& names, const std::string& name) {
-    return std::ranges::find(names, name) != names.end();
-  };
-  std::erase_if(setup.graph.outputs, [&](const GraphOutput& output) {
-    return !holds(request.outputs, output.name) && !holds(setup.written, output.name);
-  });
-}
-
-void bind_graph(const Request& request, const NodeCatalog& catalog, RequestSetup& setup) {
-  const std::filesystem::path file = find_graph(request.graph);
-  GraphSpec spec = parse_graph(read_text_file(file), file.filename().string());
-  std::map<std::string, Param> values;
-  for (const auto& [name, text] : request.values) {
-    const GraphInput& input = input_named(spec, name);
-    if (is_bound_to_file(input.type))
-      bind_input_file(spec, catalog, name, text);
-    else
-      values.emplace(name, parse_value(input, text));
-  }
-  for (const auto& [output, path] : request.files) {
-    const std::string names = bind_output_file(spec, catalog, output, path);
-    if (!names.empty()) setup.written.push_back(names);
-  }
-  setup.graph = validate(spec, catalog, values);
-  keep_wanted_outputs(request, setup);
-}
 
 std::vector<Slot> header_slots(const Graph& graph, const std::vector<OpenComponent>& components,
                                c10::ScalarType dtype) {
@@ -108,29 +67,14 @@ Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
   return forecasts;
 }
 
-std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog) {
-  RequestSetup setup;
-  bind_graph(request, catalog, setup);
-  std::vector<std::string> sources;
-  const auto note = [&](const std::string& source) {
-    const bool known = std::ranges::find(sources, source) != sources.end();
-    if (!known && !source.empty() && !is_part_folder(source)) sources.push_back(source);
-  };
-  for (const Resource& resource : setup.graph.resources) {
-    const auto* checkpoint = std::get_if<Resource::Checkpoint>(&resource.made);
-    if (checkpoint == nullptr) continue;
-    note(checkpoint->source);
-    for (const auto& [part, source] : checkpoint->parts) note(source);
-  }
-  return sources;
-}
-
-RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
+RequestSetup set_up(const Request& request, const BoundGraph& bound, c10::ScalarType dtype,
                     const Notice& notice) {
   RequestSetup setup;
+  setup.graph = bound.graph;
+  setup.written = bound.written;
   setup.plan.profile = &find_profile(request.profile);
   setup.plan.devices = devices_of(request);
-  bind_graph(request, catalog, setup);
+  locate_files(setup.graph);
   setup.nodes = make_nodes(setup.graph);
   OpenResources opened = open_resources(setup.graph);
   setup.components = std::move(opened.components);

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "emulsion/session.h"
+#include "exec/bound_graph.h"
 #include "exec/executor.h"
 #include "exec/open_resources.h"
 #include "exec/speed_file.h"
-#include "graph/node_catalog.h"
 
 namespace emulsion {
 
@@ -32,13 +32,9 @@ std::vector<c10::ScalarType> dtypes_of(const Request& request);
 Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
                       const std::vector<OpenComponent>& components, c10::ScalarType dtype);
 
-// The sources of the models that the request's graph uses, each once.  Throws GraphError,
-// PluginError.
-std::vector<std::string> model_sources(const Request& request, const NodeCatalog& catalog);
-
 // All that adapters change is applied to the weights, see adapter_forms.h.  Throws GraphError,
 // PluginError, WeightError, PlanError.
-RequestSetup set_up(const Request& request, const NodeCatalog& catalog, c10::ScalarType dtype,
+RequestSetup set_up(const Request& request, const BoundGraph& bound, c10::ScalarType dtype,
                     const Notice& notice);
 
 }  // namespace emulsion

@@ -56,6 +56,11 @@ RunOptions options_of(const Callbacks& callbacks) {
   return options;
 }
 
+PlannedRequest plan_of(const Request& request, const NodeCatalog& catalog,
+                       const Callbacks& callbacks) {
+  return plan_request(request, bind_graph(request, catalog), callbacks.warn);
+}
+
 ModelLayout layout_of(const ModelConversion& conversion) {
   const bool ends_so = conversion.target.extension() == ".safetensors";
   if (conversion.layout == "folder") return ModelLayout::Folder;
@@ -145,23 +150,23 @@ std::string Session::dot(const std::string& graph) const {
 }
 
 std::string Session::plan_text(const Request& request, const Callbacks& callbacks) const {
-  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  const PlannedRequest planned = plan_of(request, parts_->registry.catalog(), callbacks);
   return to_table(planned.plan, planned.setup.graph);
 }
 
 std::string Session::plan_steps(const Request& request, const Callbacks& callbacks) const {
-  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  const PlannedRequest planned = plan_of(request, parts_->registry.catalog(), callbacks);
   return to_text(planned.plan, planned.setup.graph);
 }
 
 std::string Session::plan_json(const Request& request, const Callbacks& callbacks) const {
-  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  const PlannedRequest planned = plan_of(request, parts_->registry.catalog(), callbacks);
   return to_json(planned.plan, planned.setup.graph);
 }
 
 std::string Session::plan_svg(const Request& request, const std::string& report_json,
                               const Callbacks& callbacks) const {
-  const PlannedRequest planned = plan_request(request, parts_->registry.catalog(), callbacks.warn);
+  const PlannedRequest planned = plan_of(request, parts_->registry.catalog(), callbacks);
   return to_svg(planned.plan, planned.setup.graph, report_json);
 }
 
@@ -178,7 +183,7 @@ Speeds Session::bench(const std::vector<std::string>& devices, const Callbacks& 
 }
 
 ModelDescription Session::inspect(const std::string& model) const {
-  const ModelReport report = report_of(locate_model(model));
+  const ModelReport report = report_of(locate_model(model), share_folders("tokenizer"));
   return {to_text(report), to_json(report)};
 }
 
@@ -209,8 +214,9 @@ void Session::convert(const ModelConversion& conversion, const Callbacks& callba
 
 Outcome Session::run(const Request& request, const Callbacks& callbacks) const {
   refuse_simulated(request.devices);
-  fetch_models(request, parts_->registry.catalog(), callbacks);
-  WarmRun run = run_warm(request, parts_->registry.catalog(), parts_->warm, options_of(callbacks));
+  const BoundGraph bound = bind_graph(request, parts_->registry.catalog());
+  fetch_sources(request, sources_of(bound.graph), callbacks);
+  WarmRun run = run_warm(request, bound, parts_->warm, options_of(callbacks));
   Outcome outcome{std::move(run.outputs), {}, to_json(run.report)};
   for (const std::string& name : run.written) {
     for (const std::string& file : lines_of(std::get<std::string>(outcome.outputs.at(name))))

@@ -29,20 +29,27 @@ PlannedRequest first_that_fits(const Request& request, const Notice& notice,
   return planned;
 }
 
-// A line for each adapter of whose tensors some belong to nothing; the report has them all.
-void tell_unmatched(const std::vector<UsedAdapter>& adapters, const Notice& notice) {
+std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kNamed = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kNamed); ++i)
+    text += str(i == 0 ? "'" : ", '", names[i], "'");
+  return names.size() > kNamed ? str(text, " and ", names.size() - kNamed, " more") : text;
+}
+
+// A line for each adapter of whose tensors some belong to nothing, or are for prompts; the report
+// has them all.
+void tell_unmatched(const std::vector<UsedAdapter>& adapters, const Notice& notice) {
   if (!notice) return;
   for (const UsedAdapter& used : adapters) {
     const std::vector<std::string>& unmatched = used.adapter->unmatched;
-    if (unmatched.empty()) continue;
-    std::string names;
-    for (std::size_t i = 0; i < std::min(unmatched.size(), kNamed); ++i)
-      names += str(i == 0 ? "'" : ", '", unmatched[i], "'");
-    if (unmatched.size() > kNamed) names += str(" and ", unmatched.size() - kNamed, " more");
-    notice(str("adapter '", used.source, "': ", unmatched.size(),
-               unmatched.size() == 1 ? " tensor has" : " tensors have",
-               " no place in the model and no effect: ", names));
+    if (!unmatched.empty())
+      notice(str("adapter '", used.source, "': ", unmatched.size(),
+                 unmatched.size() == 1 ? " tensor has" : " tensors have",
+                 " no place in the model and no effect: ", listed(unmatched)));
+    if (!used.adapter->embeddings.empty())
+      notice(str("adapter '", used.source, "': has embeddings for prompts as well: ",
+                 listed(used.adapter->embeddings), "; give the file as 'embeddings' to name them"));
   }
 }
 
@@ -95,11 +102,10 @@ PlannedRequest plan_with(WarmState& warm, bool keep, RequestSetup setup) {
 
 }  // namespace
 
-PlannedRequest plan_request(const Request& request, const NodeCatalog& catalog,
-                            const Notice& notice) {
+PlannedRequest plan_request(const Request& request, const BoundGraph& bound, const Notice& notice) {
   WarmState nothing;
   PlannedRequest planned = first_that_fits(request, notice, [&](c10::ScalarType dtype) {
-    RequestSetup setup = set_up(request, catalog, dtype, notice);
+    RequestSetup setup = set_up(request, bound, dtype, notice);
     choose_adapter_forms(setup, request.keep);
     return plan_with(nothing, false, std::move(setup));
   });
@@ -107,10 +113,10 @@ PlannedRequest plan_request(const Request& request, const NodeCatalog& catalog,
   return planned;
 }
 
-WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& warm,
+WarmRun run_warm(const Request& request, const BoundGraph& bound, WarmState& warm,
                  const RunOptions& options) {
   const PlannedRequest planned = first_that_fits(request, options.warn, [&](c10::ScalarType dtype) {
-    RequestSetup setup = set_up(request, catalog, dtype, options.warn);
+    RequestSetup setup = set_up(request, bound, dtype, options.warn);
     add_what_is_held(request, warm, setup.plan.devices);
     choose_adapter_forms(setup, request.keep);
     return plan_with(warm, request.keep, std::move(setup));

@@ -15,8 +15,7 @@ struct PlannedRequest {
 
 // The plan of a run that finds nothing there.  Throws GraphError, PluginError, WeightError,
 // PlanError.
-PlannedRequest plan_request(const Request& request, const NodeCatalog& catalog,
-                            const Notice& notice);
+PlannedRequest plan_request(const Request& request, const BoundGraph& bound, const Notice& notice);
 
 struct WarmRun {
   Outputs outputs;  // that count in no budget any more
@@ -26,7 +25,7 @@ struct WarmRun {
 
 // Runs a request with what is there of earlier ones, and leaves what it keeps.  Throws as
 // plan_request() and execute_recovering() do.  [one thread at a time per state]
-WarmRun run_warm(const Request& request, const NodeCatalog& catalog, WarmState& warm,
+WarmRun run_warm(const Request& request, const BoundGraph& bound, WarmState& warm,
                  const RunOptions& options);
 
 }  // namespace emulsion

@@ -28,9 +28,9 @@ struct PullOptions {
   std::function<void(const std::string& line)> tell;
 };
 
-// Brings the files of a model that the cache lacks, several at once, and gives what
-// find_in_cache() gives then.  Offline it only looks.  What is downloaded stays when it ends early,
-// and the next pull goes on there.  Throws WeightError, GraphError, Cancelled.
+// Brings the files of a model, a part of one or an adapter that the cache lacks, several at once,
+// and gives what find_in_cache() gives then.  Offline it only looks.  What is downloaded stays when
+// it ends early, and the next pull goes on there.  Throws WeightError, GraphError, Cancelled.
 std::filesystem::path pull(const HubEnvironment& hub, const HubId& id, const PullOptions& options);
 
 }  // namespace emulsion

@@ -8,6 +8,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "weights/checkpoint_settings.h"
 #include "weights/weight_name.h"
 
 namespace emulsion {
@@ -112,6 +113,34 @@ std::vector<HubFile> select_model(const HubListing& listing, const std::string& 
   return selected;
 }
 
+std::vector<HubFile> select_other(const HubListing& listing, Precision precision, const HubId& id) {
+  const auto root = files_in(listing, "");
+  std::vector<HubFile> selected;
+  const auto take = [&](const std::string& name) {
+    if (const auto found = root.find(name); found != root.end()) selected.push_back(*found->second);
+  };
+  if (const auto weights = weights_among(root, precision); root.contains("config.json")) {
+    for (const std::string& name : weights) take(name);
+    if (!selected.empty()) take("config.json");
+    if (!selected.empty()) return selected;
+  }
+  for (const char* name : kAdapterFiles) {
+    if (!root.contains(name)) continue;
+    take(kAdapterConfig);
+    take(name);
+    return selected;
+  }
+  std::vector<const HubFile*> files;
+  for (const HubFile& file : listing.files)
+    if (file.path.ends_with(".safetensors")) files.push_back(&file);
+  if (files.size() == 1) return {*files.front()};
+  throw WeightError(
+      str("model '", to_text(id), "': the repository has no ", kModelIndex,
+          ", so it is no model in diffusers' layout",
+          files.empty() ? "; take another one"
+                        : str("; name one of its files: ", to_text(id), "/", files.front()->path)));
+}
+
 std::vector<HubFile> select_checkpoint(const HubListing& listing, const HubId& id) {
   const HubFile* checkpoint = listing.find(id.file);
   if (checkpoint == nullptr) {
@@ -136,6 +165,9 @@ std::vector<HubFile> select_checkpoint(const HubListing& listing, const HubId& i
   for (const std::string& part : parts)
     for (const auto& [name, file] : files_in(listing, part))
       if (is_setting(name)) selected.push_back(*file);
+  const std::string settings = settings_beside(id.file).generic_string();
+  for (const std::string& name : {settings, beside + kAdapterConfig})
+    if (const HubFile* file = listing.find(name)) selected.push_back(*file);
   selected.push_back(*checkpoint);
   return selected;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,19 @@ std::vector<std::string> parts_of(const std::string& model_index, const std::str
 std::vector<HubFile> select_model(const HubListing& listing, const std::string& model_index,
                                   Precision precision, const HubId& id);
 
-// The checkpoint that `id` names, last, and what is beside it in folders of parts, but for weights.
+// The files of an adapter that is a folder or a repository of its own: as diffusers saves it, and
+// as PEFT does, with its config beside it.
+inline constexpr std::array kAdapterFiles = {"pytorch_lora_weights.safetensors",
+                                             "adapter_model.safetensors"};
+inline constexpr const char* kAdapterConfig = "adapter_config.json";
+
+// What a repository has that is no model in diffusers' layout: a part of one (a VAE), whose config
+// and weights are not in a folder; or an adapter; or the only .safetensors file.  Throws
+// WeightError where it is none of these, naming a file that could be meant.  [any thread]
+std::vector<HubFile> select_other(const HubListing& listing, Precision precision, const HubId& id);
+
+// The checkpoint or adapter that `id` names, last, and what is beside it: its settings, and what is
+// in folders of parts, but for weights.
 // Throws WeightError where there is no such file.  [any thread]
 std::vector<HubFile> select_checkpoint(const HubListing& listing, const HubId& id);
 

@@ -55,6 +55,19 @@ std::string lacks_in(const fs::path& snapshot) {
   return "";
 }
 
+// What select_other() takes.
+CachedModel other_in(const fs::path& snapshot) {
+  if (is_file(snapshot / "config.json") && has_weights(snapshot)) return {snapshot, ""};
+  for (const char* name : kAdapterFiles)
+    if (is_file(snapshot / name)) return {snapshot / name, ""};
+  std::vector<fs::path> files;
+  std::error_code unreadable;
+  for (const auto& entry : fs::recursive_directory_iterator(snapshot, unreadable))
+    if (entry.path().extension() == ".safetensors" && entry.is_regular_file(unreadable))
+      files.push_back(entry.path());
+  return files.size() == 1 ? CachedModel{files.front(), ""} : CachedModel{snapshot, kModelIndex};
+}
+
 // The revisions of a repository's folder by their commits; a commit that none names is its own.
 std::multimap<std::string, std::string> revisions_in(const fs::path& folder) {
   std::multimap<std::string, std::string> revisions;
@@ -75,6 +88,8 @@ void add_entries(const fs::path& snapshot, HubId id, std::vector<CachedEntry>& e
   const std::string commit = snapshot.filename().string();
   if (is_file(snapshot / kModelIndex))
     entries.push_back({to_text(id), snapshot, commit, bytes_below(snapshot), lacks_in(snapshot)});
+  else if (other_in(snapshot).path == snapshot && other_in(snapshot).is_whole())  // a part
+    return entries.push_back({to_text(id), snapshot, commit, bytes_below(snapshot), ""});
   std::error_code unreadable;
   for (const auto& entry : fs::directory_iterator(snapshot, unreadable)) {
     id.file = entry.path().filename().string();
@@ -104,7 +119,8 @@ CachedModel find_in_cache(const fs::path& cache, const HubId& id) {
   if (!id.file.empty())
     return is_file(snapshot / id.file) ? CachedModel{snapshot / id.file, ""} : CachedModel{};
   if (!fs::is_directory(snapshot, unreadable)) return {};
-  return {snapshot, lacks_in(snapshot)};
+  return is_file(snapshot / kModelIndex) ? CachedModel{snapshot, lacks_in(snapshot)}
+                                         : other_in(snapshot);
 }
 
 std::string absence_text(const CachedModel& found, const fs::path& cache) {

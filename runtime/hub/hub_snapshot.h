@@ -9,9 +9,9 @@
 
 namespace emulsion {
 
-// What the cache has of a model.
+// What the cache has of a model, or of a part of one or an adapter.
 struct CachedModel {
-  std::filesystem::path path;  // the snapshot's folder, or the checkpoint in it; empty: nothing
+  std::filesystem::path path;  // the snapshot's folder, or the file in it; empty: nothing
   std::string lacks;  // what a whole model would have besides: "weights of 'vae'", or empty
 
   bool is_whole() const { return !path.empty() && lacks.empty(); }
@@ -33,8 +33,8 @@ struct CachedEntry {
   std::string lacks;
 };
 
-// Models in diffusers' layout, and checkpoints that lie at the top of their repositories; of other
-// programs' models nothing.  In the order of names.  [any thread]
+// Models in diffusers' layout, parts of them, and checkpoints that lie at the top of their
+// repositories; of other programs' models nothing.  In the order of names.  [any thread]
 std::vector<CachedEntry> models_in_cache(const std::filesystem::path& cache);
 
 // Of all files below a folder, as links count what they lead to.  [any thread]

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "emulsion/errors.h"
@@ -70,6 +71,7 @@ class AdapterReader {
     Modules modules;
     bool adapts = false;
     for (const auto& [name, stored] : file_->tensors()) {
+      if (note_embedding(name)) continue;
       const AdapterKey key = take_apart(name);
       Module& module = modules[key.module];
       module.by_peft |= key.by_peft;
@@ -84,45 +86,50 @@ class AdapterReader {
     return modules;
   }
 
+  // "bundle_emb.name.…": nodes read them by the file's name.
+  bool note_embedding(std::string_view tensor) {
+    constexpr std::string_view kBundle = "bundle_emb.";
+    if (!tensor.starts_with(kBundle)) return false;
+    tensor.remove_prefix(kBundle.size());
+    const std::string name(tensor.substr(0, tensor.find('.')));
+    std::vector<std::string>& names = adapter_.embeddings;
+    if (names.empty() || names.back() != name) names.push_back(name);
+    return true;
+  }
+
   void add(const Module& module, const AdapterTarget& target) {
     std::map<std::string, AdapterPieces::Piece> found;
     for (const auto& [piece, name] : module.names)
       found.emplace(piece, AdapterPieces::Piece{name, tensors_.at(name)});
     AdapterPieces pieces(place(), std::move(found));
-    add_weight(pieces, target, module.by_peft);
-    for (const char* piece : {"diff_b", "b_norm"}) add_bias(pieces, target, piece);
+    add_changes(pieces, target, module.by_peft);
     const std::vector<std::string> left = pieces.left();
     adapter_.unmatched.insert(adapter_.unmatched.end(), left.begin(), left.end());
   }
 
-  void add_weight(AdapterPieces& pieces, const AdapterTarget& target, bool by_peft) {
+  void add_changes(AdapterPieces& pieces, const AdapterTarget& target, bool by_peft) {
     const std::string& first = target.modules.front();
     std::optional<TensorSpec> spec = spec_of(target.part, first + ".weight");
     if (!spec) return;
-    const std::int64_t parts = std::ssize(target.modules);
-    spec->shape.front() *= parts;
+    spec->shape.front() *= std::ssize(target.modules);
     const auto scale = [&](std::int64_t rank) {
       return by_peft ? config_.scale(target.part, first, rank) : 1;
     };
-    const std::optional<FoundChange> change = change_of_weight(pieces, spec->shape, scale);
-    if (!change) return;
-    for (std::int64_t part = 0; part < parts; ++part) {
-      const FoundChange own = parts == 1 ? *change : rows_of(*change, pieces, part, parts);
-      put(pieces, target.part, target.modules[static_cast<std::size_t>(part)] + ".weight",
-          WeightChange(own.form, own.norms));
-    }
+    const ModuleConfig config{scale, config_.cayley(), config_.scales_inputs(first)};
+    if (const auto change = change_of_weight(pieces, spec->shape, config))
+      put(pieces, target, ".weight", *change);
+    if (!spec_of(target.part, first + ".bias")) return;
+    if (const auto change = change_of_bias(pieces, spec->shape, config))
+      put(pieces, target, ".bias", {*change, {}});
   }
 
-  void add_bias(AdapterPieces& pieces, const AdapterTarget& target, const std::string& piece) {
+  void put(const AdapterPieces& pieces, const AdapterTarget& target, const char* leaf,
+           const FoundChange& change) {
     const std::int64_t parts = std::ssize(target.modules);
-    for (std::int64_t part = 0; part < parts && pieces.has(piece); ++part) {
-      const std::string name = target.modules[static_cast<std::size_t>(part)] + ".bias";
-      const std::optional<TensorSpec> spec = spec_of(target.part, name);
-      if (!spec) return;
-      const std::int64_t rows = spec->shape.front();
-      put(pieces, target.part, name,
-          WeightChange(
-              Difference{pieces.need(piece, {rows * parts}).narrow(0, part * rows, rows)}));
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const FoundChange own = parts == 1 ? change : rows_of(change, pieces, part, parts);
+      put(pieces, target.part, target.modules[static_cast<std::size_t>(part)] + leaf,
+          WeightChange(own.form, own.norms));
     }
   }
 

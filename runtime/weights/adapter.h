@@ -16,7 +16,8 @@ struct Adapter {
   std::string identity;  // as identity_of() tells
   // By part ("unet", "text_encoder_2") and weight ("conv_in.weight").
   std::map<std::string, std::map<std::string, WeightChange>> parts;
-  std::vector<std::string> unmatched;  // tensors of the file that nothing took, sorted
+  std::vector<std::string> unmatched;   // tensors of the file that nothing took, sorted
+  std::vector<std::string> embeddings;  // names of those that it bundles for prompts, sorted
 };
 
 // The tensors of a model's parts, as headers tell.

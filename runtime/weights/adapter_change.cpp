@@ -1,6 +1,7 @@
 #include "weights/adapter_change.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "emulsion/str.h"
@@ -14,11 +15,10 @@ using Shape = std::vector<std::int64_t>;
 // Reads the pieces of one module as a change of a weight [out, in, kernel...].
 class ChangeReader {
  public:
-  ChangeReader(AdapterPieces& pieces, const Shape& shape,
-               const std::function<double(std::int64_t)>& scale)
+  ChangeReader(AdapterPieces& pieces, const Shape& shape, const ModuleConfig& config)
       : pieces_(pieces),
         shape_(shape),
-        scale_(scale),
+        config_(config),
         out_(shape.front()),
         in_(shape.size() > 1 ? shape[1] : 1),
         kernel_(shape.begin() + std::min<std::ptrdiff_t>(2, std::ssize(shape)), shape.end()),
@@ -31,9 +31,25 @@ class ChangeReader {
       if (pieces_.has("lokr_w1") || pieces_.has("lokr_w1_a")) return kronecker();
       if (pieces_.has("oft_blocks")) return rotation();
       if (pieces_.has("on_input")) return channel_factors();
+      if (pieces_.has("oft_R")) return column_rotation();
+      if (pieces_.has("boft_R")) return column_butterfly();
+      if (pieces_.has("ia3_l")) return factors_by_peft();
+      if (pieces_.has("a1")) return generalized();
     }
     for (const char* piece : {"diff", "w_norm"})
       if (pieces_.has(piece)) return Difference{pieces_.need(piece, shape_)};
+    return std::nullopt;
+  }
+
+  std::optional<WeightForm> of_bias() {
+    for (const char* piece : {"diff_b", "b_norm"})
+      if (pieces_.has(piece)) return Difference{pieces_.need(piece, {out_})};
+    if (pieces_.has("up_bias")) {
+      const double factor = scale(pieces_.extent("down", 0));
+      return Difference{pieces_.need("up_bias", {out_}).to(at::kFloat).mul(factor)};
+    }
+    if (pieces_.has("ia3_l") && !scales_inputs())
+      return ChannelFactors{pieces_.need("ia3_l").to(at::kFloat).sub(1).view({out_})};
     return std::nullopt;
   }
 
@@ -64,7 +80,7 @@ class ChangeReader {
 
   // Without an alpha among the pieces, what the config says, or else 1.
   double scale(std::int64_t rank) {
-    if (!pieces_.has("alpha")) return scale_(rank);
+    if (!pieces_.has("alpha")) return config_.scale(rank);
     const double alpha = pieces_.number("alpha");
     return rank > 0 ? alpha / static_cast<double>(rank) : 1;  // LyCORIS: whole factors are as meant
   }
@@ -169,9 +185,67 @@ class ChangeReader {
     return ChannelFactors{factors.view(shape)};
   }
 
+  // PEFT's: [r, b (b - 1) / 2] for r blocks of b columns, or for one that all have.
+  WeightForm column_rotation() {
+    const std::int64_t triangle = pieces_.extent("oft_R", 1), columns = in_ * taps_;
+    const auto size = static_cast<std::int64_t>(
+        std::lround((1 + std::sqrt(1 + 8 * static_cast<double>(triangle))) / 2));
+    const std::int64_t given = pieces_.extent("oft_R", 0);
+    if (size * (size - 1) / 2 != triangle || columns % size != 0 ||
+        (given != 1 && given != columns / size))
+      pieces_.refuse("oft_R", str("triangles of blocks that divide ", columns, " columns"));
+    const AdapterConfig::Cayley& cayley = config_.cayley;
+    const double limit = cayley.limit / std::sqrt(static_cast<double>(given));
+    return ColumnRotation{pieces_.need("oft_R", {given, triangle}), size, {}, cayley.terms, limit};
+  }
+
+  WeightForm column_butterfly() {
+    const std::int64_t stages = pieces_.extent("boft_R", 0), size = pieces_.extent("boft_R", 3);
+    const std::int64_t columns = in_ * taps_;
+    const bool mixes =
+        stages == 1 || (size % 2 == 0 && stages < 32 && columns % (size << (stages - 1)) == 0);
+    if (columns % size != 0 || !mixes)
+      pieces_.refuse("boft_R", str("a butterfly of ", columns, " columns"));
+    const at::Tensor rescale = pieces_.has("boft_s") ? rows("boft_s") : at::Tensor();
+    return ColumnRotation{pieces_.need("boft_R", {stages, columns / size, size, size}), size,
+                          rescale, 0, 0};
+  }
+
+  // PEFT keeps a convolution's factors in one shape for both.
+  bool scales_inputs() {
+    const at::Tensor factors = pieces_.need("ia3_l");
+    if (factors.dim() == 2) return factors.size(0) == 1 && factors.size(1) == in_;
+    return in_ == out_ ? config_.scales_inputs : factors.numel() == in_;
+  }
+
+  WeightForm factors_by_peft() {
+    const bool on_input = scales_inputs();
+    const Shape shape = with_kernel(on_input ? Shape{1, in_} : Shape{out_, 1}, ones());
+    const at::Tensor factors = pieces_.need("ia3_l");
+    if (factors.numel() != (on_input ? in_ : out_)) pieces_.refuse("ia3_l", shape_text(shape));
+    return ChannelFactors{factors.to(at::kFloat).sub(1).view(shape)};
+  }
+
+  // LyCORIS' first files have each pair the other way round.
+  WeightForm generalized() {
+    const bool older = pieces_.extent("a1", 0) != in_ && pieces_.extent("a1", 1) == in_;
+    const char *a1 = older ? "a2" : "a1", *a2 = older ? "a1" : "a2";
+    const char *b1 = older ? "b2" : "b1", *b2 = older ? "b1" : "b2";
+    const std::int64_t rank = pieces_.extent(a2, 0);
+    const bool core = pieces_.has("bm");
+    GeneralizedLowRank form;
+    form.a1 = pieces_.need(a1, {in_, rank});
+    form.a2 = pieces_.need(a2, {rank, in_});
+    form.b1 = pieces_.need(b1, {out_, rank});
+    form.b2 = pieces_.need(b2, {rank, core ? in_ : in_ * taps_});
+    if (core) form.core = pieces_.need("bm", with_kernel({rank, rank}, kernel_));
+    form.scale = scale(rank);
+    return form;
+  }
+
   AdapterPieces& pieces_;
   const Shape& shape_;
-  const std::function<double(std::int64_t)>& scale_;
+  const ModuleConfig& config_;
   std::int64_t out_, in_;
   Shape kernel_;
   std::int64_t taps_;
@@ -180,14 +254,20 @@ class ChangeReader {
 }  // namespace
 
 std::optional<FoundChange> change_of_weight(AdapterPieces& pieces, const Shape& shape,
-                                            const std::function<double(std::int64_t)>& scale) {
-  ChangeReader reader(pieces, shape, scale);
+                                            const ModuleConfig& config) {
+  ChangeReader reader(pieces, shape, config);
   std::optional<WeightForm> form = reader.form();
   if (!form) return std::nullopt;
   const bool added = std::holds_alternative<LowRank>(*form) ||
                      std::holds_alternative<HadamardProduct>(*form) ||
-                     std::holds_alternative<KroneckerProduct>(*form);
+                     std::holds_alternative<KroneckerProduct>(*form) ||
+                     std::holds_alternative<GeneralizedLowRank>(*form);
   return FoundChange{*std::move(form), added ? reader.norms() : at::Tensor()};
+}
+
+std::optional<WeightForm> change_of_bias(AdapterPieces& pieces, const Shape& shape,
+                                         const ModuleConfig& config) {
+  return ChangeReader(pieces, shape, config).of_bias();
 }
 
 FoundChange rows_of(const FoundChange& change, const AdapterPieces& pieces, std::int64_t part,
@@ -206,6 +286,11 @@ FoundChange rows_of(const FoundChange& change, const AdapterPieces& pieces, std:
     product->second.a = cut(product->second.a);
   } else if (auto* const difference = std::get_if<Difference>(&result.form)) {
     difference->difference = cut(difference->difference);
+  } else if (auto* const general = std::get_if<GeneralizedLowRank>(&result.form)) {
+    general->b1 = cut(general->b1);
+  } else if (auto* const factors = std::get_if<ChannelFactors>(&result.form)) {
+    if (factors->factors.dim() == 1 || factors->factors.size(0) > 1)
+      factors->factors = cut(factors->factors);
   } else {
     pieces.refuse_form("LoRA, LoHa or a difference, whose rows can be told apart in a stack",
                        kRemedy);

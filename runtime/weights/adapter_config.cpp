@@ -24,15 +24,19 @@ double number(const json& config, const std::string& key) {
   return found != config.end() && found->is_number() ? found->get<double>() : 0;
 }
 
-// PEFT reads the keys as regular expressions; what trainers write are names, escaped at most.
+// PEFT reads some names as regular expressions; what trainers write are names, escaped at most.
+std::string plain_name(std::string pattern) {
+  if (pattern.starts_with(".*")) pattern.erase(0, 2);
+  std::erase_if(pattern, [](char c) { return c == '\\' || c == '^' || c == '$'; });
+  return pattern;
+}
+
 std::map<std::string, double> numbers(const json& config, const std::string& key) {
   std::map<std::string, double> result;
   const auto found = config.find(key);
   if (found == config.end() || !found->is_object()) return result;
   for (const auto& [pattern, value] : found->items()) {
-    std::string name = pattern;
-    std::erase_if(name, [](char c) { return c == '\\' || c == '^' || c == '$'; });
-    if (value.is_number()) result.emplace(name, value.get<double>());
+    if (value.is_number()) result.emplace(plain_name(pattern), value.get<double>());
   }
   return result;
 }
@@ -63,6 +67,7 @@ void AdapterConfig::read(const std::string& place, const std::string& text, bool
   const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object())
     throw WeightError(str(place, ": expected a JSON object; fetch the adapter again"));
+  read_forms(config);
   std::vector<std::string> parts = {""};
   if (by_part) parts = {"unet", "text_encoder", "text_encoder_2"};
   for (const std::string& part : parts) {
@@ -76,6 +81,27 @@ void AdapterConfig::read(const std::string& place, const std::string& text, bool
     const auto root = config.find(start + "use_rslora");
     found.by_root = root != config.end() && *root == true;
   }
+}
+
+// What a key lacks is as in PEFT's own defaults.
+void AdapterConfig::read_forms(const json& config) {
+  constexpr double kEpsilon = 6e-5;
+  if (config.value("use_cayley_neumann", json(true)) == false)
+    cayley_.terms = 0;
+  else if (const double terms = number(config, "num_cayley_neumann_terms"); terms >= 1)
+    cayley_.terms = static_cast<std::int64_t>(terms);
+  const double epsilon = number(config, "eps");
+  if (config.value("coft", json(false)) == true) cayley_.limit = epsilon > 0 ? epsilon : kEpsilon;
+  const json modules = config.value("feedforward_modules", json());
+  if (modules.is_string()) feed_forward_.push_back(plain_name(modules.get<std::string>()));
+  if (!modules.is_array()) return;
+  for (const json& module : modules)
+    if (module.is_string()) feed_forward_.push_back(module.get<std::string>());
+}
+
+bool AdapterConfig::scales_inputs(const std::string& module) const {
+  return std::ranges::any_of(feed_forward_,
+                             [&](const std::string& end) { return module.ends_with(end); });
 }
 
 double AdapterConfig::scale(const std::string& part, const std::string& module,

@@ -19,7 +19,7 @@ struct Ending {
 };
 
 // By kohya's scripts, diffusers of three ages, and PEFT.  The first that fits counts.
-constexpr std::array<Ending, 14> kEndings = {{
+constexpr std::array<Ending, 24> kEndings = {{
     {".lora_down.weight", "down", false},
     {".lora_up.weight", "up", false},
     {".lora_mid.weight", "core", false},
@@ -32,6 +32,16 @@ constexpr std::array<Ending, 14> kEndings = {{
     {".lora.up.weight", "up", true},
     {".lora_A.weight", "down", true},
     {".lora_B.weight", "up", true},
+    {".lora_B.bias", "up_bias", true},
+    {".oft_R.weight", "oft_R", true},
+    {".boft_R", "boft_R", true},
+    {".boft_s", "boft_s", true},
+    {".ia3_l", "ia3_l", true},
+    {".a1.weight", "a1", false},
+    {".a2.weight", "a2", false},
+    {".b1.weight", "b1", false},
+    {".b2.weight", "b2", false},
+    {".bm.weight", "bm", false},
     {".lora_magnitude_vector.weight", "row_norms", true},
     {".lora_magnitude_vector", "row_norms", true},
 }};

@@ -16,9 +16,10 @@ struct AdapterKey {
   bool by_peft = false;  // or by diffusers, which have alpha and rank in a config
 };
 
-// The pieces are called "down", "up" and "core" (LoRA), "norms" and "row_norms" (DoRA; the second
-// is PEFT's, which is along the rows whatever its shape), and else as LyCORIS ends their names:
-// "alpha", "hada_w1_a", "lokr_w2", "oft_blocks", "diff_b".  [any thread]
+// The pieces are called "down", "up", "up_bias" and "core" (LoRA), "norms" and "row_norms" (DoRA;
+// the second is PEFT's, which is along the rows whatever its shape), "oft_R", "boft_R", "boft_s"
+// and "ia3_l" (PEFT's), and else as LyCORIS ends their names: "alpha", "hada_w1_a", "lokr_w2",
+// "oft_blocks", "a1" (GLoRA), "diff_b".  [any thread]
 AdapterKey take_apart(const std::string& name);
 
 // What a module's name in an adapter stands for.

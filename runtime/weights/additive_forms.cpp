@@ -57,6 +57,18 @@ at::Tensor changed(const KroneckerProduct& form, const at::Tensor& base, double 
   return added(change, base, strength * form.scale);
 }
 
+at::Tensor changed(const GeneralizedLowRank& form, const at::Tensor& base, double strength) {
+  const double factor = strength * form.scale;
+  const std::int64_t out = base.size(0), in = base.size(1);
+  // [out * k * k, in]
+  at::Tensor mixed = base.view({out, in, -1}).transpose(1, 2).reshape({-1, in});
+  mixed = at::mm(at::mm(mixed, as(form.a1, base)), as(form.a2, base));
+  const at::Tensor b1 = as(form.b1, base), b2 = as(form.b2, base);
+  at::Tensor change = form.core.defined() ? expanded(as(form.core, base), b1, b2) : at::mm(b1, b2);
+  change.view({out, in, -1}).add_(mixed.view({out, -1, in}).transpose(1, 2));
+  return added(change, base, factor);
+}
+
 at::Tensor changed(const Difference& form, const at::Tensor& base, double strength) {
   return base.add(as(form.difference, base), strength);
 }

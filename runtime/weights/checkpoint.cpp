@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
@@ -50,32 +51,34 @@ Family family_of_unet(const Checkpoint& checkpoint, const StoredTensors& unet) {
 
 // The parameters of v models have drifted further from their start: ComfyUI's test.  It needs no
 // run of the UNet, and a user's own word or metadata goes before it.
-FoundPrediction guessed_by_spread(const Checkpoint& checkpoint) {
+FoundPrediction guessed_by_spread(const Checkpoint& checkpoint, const CheckpointHeader& header) {
   constexpr double kLimit = 0.09;
   const StoredTensors& unet = checkpoint.parts.at("unet").tensors;
   const auto found = unet.find("up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias");
   if (found == unet.end() || found->second.spec.shape.size() != 1)
     return {"epsilon", "the usual for this family"};
   const c10::InferenceMode no_autograd;
-  const at::Tensor bias = read_tensor(checkpoint.file->path(), found->second);
+  const at::Tensor bias = read_tensor(header.path, found->second);
   const bool velocity = bias.to(at::kDouble).std().item<double>() > kLimit;
   return {velocity ? "v_prediction" : "epsilon",
           str("the spread of a norm's bias is ", velocity ? "above " : "at most ", kLimit)};
 }
 
 // A user's override and a scheduler's config go before all of this.
-FoundPrediction prediction_of(const Checkpoint& checkpoint) {
-  const auto& metadata = checkpoint.file->metadata();
-  const auto& tensors = checkpoint.file->tensors();
+FoundPrediction prediction_of(const Checkpoint& checkpoint, const CheckpointHeader& header) {
+  const auto& [path, tensors, metadata] = header;
   const bool zero_snr = tensors.contains("ztsnr");
   if (const auto told = metadata.find("modelspec.prediction_type"); told != metadata.end()) {
     const bool velocity = told->second == "v" || told->second == "v_prediction";
-    return {velocity ? "v_prediction" : "epsilon", "metadata modelspec.prediction_type", zero_snr};
+    const char* const type = velocity                   ? "v_prediction"
+                             : told->second == "sample" ? "sample"
+                                                        : "epsilon";
+    return {type, "metadata modelspec.prediction_type", zero_snr};
   }
   for (const char* key : {"edm_mean", "edm_vpred.sigma_max"})
     if (tensors.contains(key)) return {"edm", str("the marker '", key, "'")};
   if (tensors.contains("v_pred")) return {"v_prediction", "the marker 'v_pred'", zero_snr};
-  if (checkpoint.family == Family::StableDiffusion2) return guessed_by_spread(checkpoint);
+  if (checkpoint.family == Family::StableDiffusion2) return guessed_by_spread(checkpoint, header);
   return {"epsilon", "the usual for this family"};
 }
 
@@ -117,17 +120,26 @@ Family family_of(const Checkpoint& checkpoint) {
   return width == kWidthOfG ? Family::Sdxl : Family::Unknown;
 }
 
-Checkpoint read_checkpoint(const std::filesystem::path& file) {
+CheckpointHeader header_of(const SafetensorsFile& file) {
+  return {file.path(), file.tensors(), file.metadata()};
+}
+
+Checkpoint read_checkpoint(const std::filesystem::path& path) {
+  auto file = std::make_shared<const SafetensorsFile>(path);
+  Checkpoint checkpoint = read_checkpoint(header_of(*file), read_checkpoint_settings(path));
+  checkpoint.file = std::move(file);
+  return checkpoint;
+}
+
+Checkpoint read_checkpoint(const CheckpointHeader& header, const CheckpointSettings& settings) {
   Checkpoint checkpoint;
-  checkpoint.file = std::make_shared<const SafetensorsFile>(file);
-  find_parts(checkpoint);
+  find_parts(header, checkpoint);
   checkpoint.family = family_of(checkpoint);
   place_second_encoder(checkpoint);
-  const CheckpointSettings settings = read_checkpoint_settings(file);
   if (settings.family) checkpoint.family = *settings.family;
-  if (checkpoint.has("unet")) checkpoint.prediction = prediction_of(checkpoint);
+  if (checkpoint.has("unet")) checkpoint.prediction = prediction_of(checkpoint, header);
   if (!settings.prediction.empty())
-    checkpoint.prediction = {settings.prediction, settings_beside(file).filename().string(),
+    checkpoint.prediction = {settings.prediction, settings_beside(header.path).filename().string(),
                              checkpoint.prediction.zero_snr};
   checkpoint.changes = settings.changes;
   return checkpoint;

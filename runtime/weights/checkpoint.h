@@ -11,13 +11,16 @@
 
 namespace emulsion {
 
+struct CheckpointSettings;
+
 enum class Family : std::uint8_t { Unknown, StableDiffusion1, StableDiffusion2, Sdxl, SdxlRefiner };
 
 std::string to_text(Family family);  // "Stable Diffusion 1"
 
 // What the UNet was trained to give, and how that is known.
 struct FoundPrediction {
-  std::string type;       // "epsilon", "v_prediction", or "edm", which diffusers' SDXL code lacks
+  // "epsilon", "v_prediction", "sample", or "edm", which diffusers' SDXL code lacks
+  std::string type;
   std::string reason;     // for people
   bool zero_snr = false;  // trained up to pure noise
 };
@@ -48,6 +51,17 @@ Family family_of(const Checkpoint& checkpoint);
 // small tensor.  Throws WeightError when the file is damaged, or a tensor does not have the shape
 // that its name asks for.  [any thread]
 Checkpoint read_checkpoint(const std::filesystem::path& file);
+// What the header of a file tells, which may be going to be written.
+struct CheckpointHeader {
+  std::filesystem::path path;
+  StoredTensors tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+CheckpointHeader header_of(const SafetensorsFile& file);
+
+// The same of a header alone, with these settings: without `file`.  [any thread]
+Checkpoint read_checkpoint(const CheckpointHeader& header, const CheckpointSettings& settings);
 
 // A folder in diffusers' layout as if it were a file: the parts' tensors by their names, without a
 // file.  Throws WeightError.  [any thread]

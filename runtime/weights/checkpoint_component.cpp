@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
@@ -14,6 +15,7 @@
 #include "weights/checkpoint_configs.h"
 #include "weights/checkpoint_settings.h"
 #include "weights/component_files.h"
+#include "weights/config_text.h"
 
 namespace emulsion {
 namespace {
@@ -63,6 +65,10 @@ bool is_beside_its_folder(const Checkpoint& checkpoint) {
 
 std::string told_config(const Checkpoint& checkpoint, const std::string& part) {
   std::string found = checkpoint_config(checkpoint, part);
+  if (part.starts_with("tokenizer")) {
+    const fs::path own = component_config(tokenizer_beside(checkpoint.file->path(), part));
+    if (!own.empty()) return text_of(own);
+  }
   const std::string beside = config_beside(checkpoint, part);
   if (beside.empty()) return found;
   const bool of_model =
@@ -76,7 +82,7 @@ std::string config_of(const Checkpoint& checkpoint, const std::string& part) {
   std::string told = told_config(checkpoint, part);
   const auto changes = checkpoint.changes.find(part);
   if (changes == checkpoint.changes.end()) return told;
-  json config = json::parse(told, nullptr, /*allow_exceptions=*/false);
+  json config = parse_config(std::move(told));
   if (!config.is_object()) config = json::object();
   config.merge_patch(json::parse(changes->second));
   return config.dump(2) + "\n";
@@ -102,19 +108,21 @@ OpenComponent open_tokenizer(const Checkpoint& checkpoint, const std::string& pa
   component->config = config_of(checkpoint, part);
   const fs::path beside = checkpoint.file->path().parent_path();
   const char* const set = std::getenv(kTokenizerVariable);
-  std::vector<fs::path> folders = {beside / part};
+  const fs::path own = tokenizer_beside(checkpoint.file->path(), part);
+  std::vector<fs::path> folders = {own, beside / part};
   if (part != "tokenizer") folders.push_back(beside / "tokenizer");
   if (set != nullptr) folders.emplace_back(set);
   folders.insert(folders.end(), vocabularies.begin(), vocabularies.end());
   for (const fs::path& folder : folders) {
-    component->files =
-        tokenizer_files(folder, folder == beside / part && is_beside_its_folder(checkpoint));
+    const bool is_of_model =
+        folder == own || (folder == beside / part && is_beside_its_folder(checkpoint));
+    component->files = tokenizer_files(folder, is_of_model);
     component->place = folder.string();
     if (!component->files.empty()) return {component, {}};
   }
   refuse(checkpoint, str("a single file has no vocabulary for its '", part,
                          "': expected vocab.json and merges.txt, or tokenizer.json, in '",
-                         folders.front().string(), "' or in the folder that ", kTokenizerVariable,
+                         (beside / part).string(), "' or in the folder that ", kTokenizerVariable,
                          " names", set == nullptr ? " (not set)" : str(" ('", set, "')"),
                          "; copy 'tokenizer/' of any CLIP-based model there"));
 }

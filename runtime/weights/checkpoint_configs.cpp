@@ -95,8 +95,10 @@ json unet_config(const Shapes& unet, const Checkpoint& checkpoint) {
                  {"norm_eps", 1e-5},
                  {"norm_num_groups", 32}};
   add_levels(unet, checkpoint.family, config);
-  config["upcast_attention"] =
+  const bool large_sd2 =  // 768 pixels, where others have 512
       checkpoint.family == Family::StableDiffusion2 && checkpoint.prediction.type == "v_prediction";
+  config["upcast_attention"] = large_sd2;
+  config["sample_size"] = is_sdxl(checkpoint.family) ? 128 : large_sd2 ? 96 : 64;
   if (is_sdxl(checkpoint.family)) {
     config["addition_embed_type"] = "text_time";
     config["addition_time_embed_dim"] = 256;
@@ -140,7 +142,9 @@ json text_config(const Shapes& text, const std::string& scope, bool projected, b
           {"max_position_embeddings", text.size(scope + "embeddings.position_embedding.weight", 0)},
           {"num_attention_heads", std::max<std::int64_t>(1, width / kHeadWidth)},
           {"num_hidden_layers", text.count(scope + "encoder.layers")},
-          {"projection_dim", projection > 0 ? projection : width},
+          {"projection_dim", projection > 0 ? projection
+                             : is_l         ? width
+                                            : 512},
           {"vocab_size", text.size(scope + "embeddings.token_embedding.weight", 0)},
           {"bos_token_id", 0},
           {"eos_token_id", 2},
@@ -155,15 +159,13 @@ json scheduler_config(const Checkpoint& checkpoint) {
                  {"num_train_timesteps", 1000},
                  {"prediction_type", prediction.type},
                  {"steps_offset", 1},
-                 {"timestep_spacing", "leading"}};
-  if (is_sdxl(checkpoint.family)) {
-    config["_class_name"] = "EulerDiscreteScheduler";
-  } else {
-    config["_class_name"] = prediction.type == "epsilon" ? "PNDMScheduler" : "DDIMScheduler";
-    config["clip_sample"] = false;
-    config["set_alpha_to_one"] = false;
-    if (prediction.type == "epsilon") config["skip_prk_steps"] = true;
-  }
+                 {"timestep_spacing", "leading"},
+                 {"clip_sample", false},
+                 {"set_alpha_to_one", false},
+                 {"skip_prk_steps", true}};
+  config["_class_name"] = is_sdxl(checkpoint.family)     ? "EulerDiscreteScheduler"
+                          : prediction.type == "epsilon" ? "PNDMScheduler"
+                                                         : "DDIMScheduler";
   if (prediction.zero_snr) {
     config["rescale_betas_zero_snr"] = true;
     config["timestep_spacing"] = "trailing";  // begins at the pure noise

@@ -92,14 +92,14 @@ bool is_unneeded(const std::string& name) {
                              [&](const char* prefix) { return name.starts_with(prefix); });
 }
 
-StoredTensor stored_as(const Checkpoint& checkpoint, const std::string& source,
+StoredTensor stored_as(const CheckpointHeader& header, const std::string& source,
                        const TensorAlias& alias) {
-  StoredTensor stored = checkpoint.file->tensors().find(source)->second;
+  StoredTensor stored = header.tensors.find(source)->second;
   std::vector<std::int64_t>& shape = stored.spec.shape;
   const auto refuse = [&](const std::string& expected) {
-    throw WeightError(emulsion::str(checkpoint.file->path().string(), ": tensor '", source,
-                                    "' has shape ", c10::IntArrayRef(shape), ": expected ",
-                                    expected, "; fetch the file again"));
+    throw WeightError(emulsion::str(header.path.string(), ": tensor '", source, "' has shape ",
+                                    c10::IntArrayRef(shape), ": expected ", expected,
+                                    "; fetch the file again"));
   };
   if (alias.parts > 1) {
     if (shape.empty() || shape.front() % alias.parts != 0)
@@ -116,16 +116,17 @@ StoredTensor stored_as(const Checkpoint& checkpoint, const std::string& source,
   return stored;
 }
 
-void add_part(const Pattern& pattern, Checkpoint& checkpoint, std::set<std::string>& taken) {
+void add_part(const Pattern& pattern, const CheckpointHeader& header, Checkpoint& checkpoint,
+              std::set<std::string>& taken) {
   TensorNames names;
   const std::string prefix = pattern.prefix;
-  for (const auto& [name, stored] : checkpoint.file->tensors())
+  for (const auto& [name, stored] : header.tensors)
     if (name.starts_with(prefix)) names.push_back(name.substr(prefix.size()));
   Renaming renaming = pattern.rename(names);
   CheckpointPart part{prefix, {}, {}, {}};
   for (const TensorAlias& alias : renaming.tensors) {
     const std::string source = prefix + alias.source;
-    if (!part.tensors.emplace(alias.name, stored_as(checkpoint, source, alias)).second)
+    if (!part.tensors.emplace(alias.name, stored_as(header, source, alias)).second)
       renaming.unknown.push_back(alias.source);
     taken.insert(source);
   }
@@ -139,13 +140,14 @@ void add_part(const Pattern& pattern, Checkpoint& checkpoint, std::set<std::stri
 
 }  // namespace
 
-void find_parts(Checkpoint& checkpoint) {
-  const auto& tensors = checkpoint.file->tensors();
+void find_parts(const CheckpointHeader& header, Checkpoint& checkpoint) {
+  const auto& tensors = header.tensors;
   std::set<std::string> taken;
   for (const Pattern& pattern : kPatterns) {
     const bool bare = *pattern.prefix == '\0';
     if (checkpoint.has(pattern.part) || (bare && !checkpoint.parts.empty())) continue;
-    if (tensors.contains(str(pattern.prefix, pattern.marker))) add_part(pattern, checkpoint, taken);
+    if (tensors.contains(str(pattern.prefix, pattern.marker)))
+      add_part(pattern, header, checkpoint, taken);
   }
   for (const auto& [name, stored] : tensors)
     if (!taken.contains(name))

@@ -4,7 +4,7 @@
 
 namespace emulsion {
 
-// Fills in parts, unneeded and unknown from the file's names.
-void find_parts(Checkpoint& checkpoint);
+// Fills in parts, unneeded and unknown from the header's names.
+void find_parts(const CheckpointHeader& header, Checkpoint& checkpoint);
 
 }  // namespace emulsion

@@ -81,6 +81,17 @@ fs::path settings_beside(const fs::path& file) {
   return path.replace_extension(".emulsion.json");
 }
 
+fs::path tokenizer_beside(const fs::path& file, const std::string& part) {
+  fs::path path = file;
+  return path.replace_extension("." + part);
+}
+
+std::string settings_name(Family family) {
+  for (const auto& [name, known] : kFamilies)
+    if (known == family) return name;
+  return {};
+}
+
 CheckpointSettings read_checkpoint_settings(const fs::path& file) {
   const fs::path path = settings_beside(file);
   std::error_code unreadable;

@@ -19,6 +19,13 @@ struct CheckpointSettings {
 // "model.emulsion.json" beside "model.safetensors".  [any thread]
 std::filesystem::path settings_beside(const std::filesystem::path& file);
 
+// "model.tokenizer" for the part "tokenizer": a folder with the vocabulary of this file alone.
+// [any thread]
+std::filesystem::path tokenizer_beside(const std::filesystem::path& file, const std::string& part);
+
+// "sd1": what settings call a family that is known.  [any thread]
+std::string settings_name(Family family);
+
 // Empty where there is no such file.  Throws WeightError when it is not of this form:
 // {"family": "sd1", "prediction": "v_prediction", "vae": {"scaling_factor": 0.2}}.  [any thread]
 CheckpointSettings read_checkpoint_settings(const std::filesystem::path& file);

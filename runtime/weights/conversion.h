@@ -42,7 +42,8 @@ struct Conversion {
   std::filesystem::path target;
   ModelLayout layout = ModelLayout::Folder;
   std::vector<ConvertedFile> weights;
-  std::map<std::filesystem::path, std::string> texts;             // below the target
+  // Below the target, or beside it where it is a single file.
+  std::map<std::filesystem::path, std::string> texts;
   std::map<std::filesystem::path, std::filesystem::path> copies;  // from where
   std::vector<std::string> notes;                                 // what is left out, a line each
 };
@@ -50,7 +51,7 @@ struct Conversion {
 // How `model`, which find_model() gave, becomes `target` in the layout, its floating tensors in
 // `dtype`, or as they are.  `vocabularies` as for open_component().  Reads headers and configs.
 // Throws WeightError when the model cannot be had in that layout, RunError when the target is there
-// already.  [any thread]
+// already, or what would stand beside it.  [any thread]
 Conversion plan_conversion(const std::filesystem::path& model, const std::filesystem::path& target,
                            ModelLayout layout, std::optional<c10::ScalarType> dtype,
                            const std::vector<std::filesystem::path>& vocabularies = {});
@@ -61,8 +62,9 @@ struct ConversionHooks {
   std::function<void(std::int64_t done, std::int64_t tensors)> progress;
 };
 
-// Writes the target, whole or not at all, a few megabytes at a time.  Throws WeightError, RunError,
-// Cancelled.  [any thread]
+// Writes the target, whole or not at all, a few megabytes at a time.  Throws WeightError,
+// Cancelled, and RunError where it cannot be written: at once where the disk has no room for it.
+// [any thread]
 void write_conversion(const Conversion& conversion, const ConversionHooks& hooks);
 
 }  // namespace emulsion

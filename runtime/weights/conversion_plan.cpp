@@ -8,8 +8,11 @@
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "weights/checkpoint_configs.h"
+#include "weights/checkpoint_settings.h"
+#include "weights/config_text.h"
 #include "weights/conversion.h"
 #include "weights/conversion_tensors.h"
+#include "weights/settings_to_keep.h"
 #include "weights/weight_store.h"
 
 namespace emulsion {
@@ -20,6 +23,7 @@ using nlohmann::json;
 
 using Dtype = std::optional<c10::ScalarType>;
 
+constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char *kFormat = "format", *kPyTorch = "pt";  // transformers asks for it
 constexpr const char* kPrediction = "modelspec.prediction_type";
 
@@ -57,7 +61,7 @@ void add_folder_part(const fs::path& model, const Checkpoint& checkpoint, const 
   conversion.texts[fs::path(name) / "config.json"] = open_component(model, name).component->config;
 }
 
-void add_tokenizer(const fs::path& model, const std::string& name,
+void add_tokenizer(const fs::path& model, const std::string& name, const fs::path& place,
                    const std::vector<fs::path>& vocabularies, Conversion& conversion) {
   OpenComponent tokenizer;
   try {
@@ -66,16 +70,15 @@ void add_tokenizer(const fs::path& model, const std::string& name,
     conversion.notes.push_back(str("without '", name, "': ", fault.what()));
     return;
   }
-  conversion.texts[fs::path(name) / "tokenizer_config.json"] = tokenizer.component->config;
+  conversion.texts[place / kTokenizerConfig] = tokenizer.component->config;
   for (const auto& [file, path] : tokenizer.component->files)
-    conversion.copies[fs::path(name) / file] = path;
+    if (file != kTokenizerConfig) conversion.copies[place / file] = path;
 }
 
 // Which parts there are is told by the file; settings of the pipeline may lie beside it.
 std::string index_of_folder(const fs::path& model, const Checkpoint& checkpoint) {
   json index = json::parse(checkpoint_config(checkpoint, "model_index"));
-  const json told = json::parse(open_component(model, "model_index").component->config, nullptr,
-                                /*allow_exceptions=*/false);
+  const json told = parse_config(open_component(model, "model_index").component->config);
   if (!told.is_object()) return index.dump(2) + "\n";
   for (const auto& [key, value] : told.items())
     if (!value.is_structured() && key != "_class_name") index[key] = value;
@@ -100,7 +103,39 @@ void file_to_folder(const fs::path& model, Dtype dtype, const std::vector<fs::pa
       open_component(model, "scheduler").component->config;
   for (const std::string suffix : {"", "_2"})
     if (checkpoint.has("text_encoder" + suffix))
-      add_tokenizer(model, "tokenizer" + suffix, vocabularies, conversion);
+      add_tokenizer(model, "tokenizer" + suffix, "tokenizer" + suffix, vocabularies, conversion);
+}
+
+// CLIP's vocabulary is found wherever this runs; a model with another one brings its own.
+bool has_own_vocabulary(const ConvertedFile& file) {
+  constexpr std::int64_t kWords = 49408;
+  return std::ranges::any_of(file.tensors, [](const ConvertedTensor& tensor) {
+    const auto& [name, spec] = tensor.target;
+    return name.ends_with("token_embedding.weight") && spec.shape.front() != kWords;
+  });
+}
+
+// What a single file cannot say itself, beside it.
+void add_companions(const fs::path& model, const CheckpointHeader& header,
+                    const std::vector<fs::path>& vocabularies, Conversion& conversion) {
+  const fs::path& target = conversion.target;
+  const std::string settings = settings_to_keep(model, header, vocabularies);
+  if (!settings.empty()) conversion.texts[settings_beside(target).filename()] = settings;
+  const Checkpoint told = read_checkpoint(header, {});
+  if (!told.has("unet") || !has_own_vocabulary(conversion.weights.front())) return;
+  for (const std::string suffix : {"", "_2"})
+    if (told.has("text_encoder" + suffix))
+      add_tokenizer(model, "tokenizer" + suffix,
+                    tokenizer_beside(target, "tokenizer" + suffix).filename(), vocabularies,
+                    conversion);
+}
+
+// The file as it is going to be.
+CheckpointHeader header_to_write(const ConvertedFile& file, const fs::path& target) {
+  CheckpointHeader header{target, {}, file.metadata};
+  for (const ConvertedTensor& tensor : file.tensors)
+    header.tensors.emplace(tensor.target.name, StoredTensor{tensor.target.spec});
+  return header;
 }
 
 // Where a single file keeps a part.
@@ -124,17 +159,16 @@ FilePlace place_of(const std::string& part, Family family) {
   return {};
 }
 
-// A file has no config of a scheduler: metadata and markers tell what its UNet gives.
+// Metadata and markers tell what the UNet gives, to other programs as well.
 void keep_prediction(const fs::path& model, ConvertedFile& file) {
-  const json config = json::parse(open_component(model, "scheduler").component->config, nullptr,
-                                  /*allow_exceptions=*/false);
+  const json config = parse_config(open_component(model, "scheduler").component->config);
   if (!config.is_object()) return;
   const json prediction = config.value("prediction_type", json("epsilon"));
-  if (prediction != "epsilon" && prediction != "v_prediction")
+  if (prediction != "epsilon" && prediction != "v_prediction" && prediction != "sample")
     throw WeightError(str(model.string(), ": 'prediction_type' is ", prediction.dump(),
-                          ", which a single file cannot tell; convert to a folder"));
+                          ": expected epsilon, v_prediction or sample; fetch the folder again"));
   const bool velocity = prediction == "v_prediction";
-  file.metadata[kPrediction] = velocity ? "v" : "epsilon";
+  file.metadata[kPrediction] = velocity ? "v" : prediction.get<std::string>();
   if (!velocity || config.value("rescale_betas_zero_snr", json(false)) != true) return;
   for (const char* marker : {"v_pred", "ztsnr"})
     file.tensors.push_back({{marker, {{0}, c10::ScalarType::Float}}, {}});
@@ -163,7 +197,8 @@ void tell_of_other_formats(const fs::path& model, Conversion& conversion) {
   }
 }
 
-void folder_to_file(const fs::path& model, Dtype dtype, Conversion& conversion) {
+void folder_to_file(const fs::path& model, Dtype dtype, const std::vector<fs::path>& vocabularies,
+                    Conversion& conversion) {
   const Checkpoint checkpoint = checkpoint_of_folder(model);
   ConvertedFile file;
   for (const auto& [name, part] : checkpoint.parts) {
@@ -188,11 +223,15 @@ void folder_to_file(const fs::path& model, Dtype dtype, Conversion& conversion) 
   if (checkpoint.has("unet")) keep_prediction(model, file);
   file.tensors = in_written_order(std::move(file.tensors));
   conversion.weights.push_back(std::move(file));
+  add_companions(model, header_to_write(conversion.weights.front(), conversion.target),
+                 vocabularies, conversion);
 }
 
-void file_to_file(const fs::path& model, Dtype dtype, Conversion& conversion) {
+void file_to_file(const fs::path& model, Dtype dtype, const std::vector<fs::path>& vocabularies,
+                  Conversion& conversion) {
   const auto file = std::make_shared<const SafetensorsFile>(model);
   conversion.weights.push_back({{}, kept(pieces_of(file), dtype), file->metadata()});
+  add_companions(model, header_of(*file), vocabularies, conversion);
 }
 
 // Configs, vocabularies, licences: not the weights, in whatever form.
@@ -233,17 +272,23 @@ void folder_to_folder(const fs::path& model, Dtype dtype, Conversion& conversion
 Conversion plan_conversion(const fs::path& model, const fs::path& target, ModelLayout layout,
                            Dtype dtype, const std::vector<fs::path>& vocabularies) {
   std::error_code unreadable;
-  if (fs::exists(fs::symlink_status(target, unreadable)))
-    throw RunError(str("'", target.string(),
-                       "' is there already: expected a place for the model; give another one, or "
-                       "remove it first"));
+  std::vector<fs::path> places = {target};
+  if (layout == ModelLayout::SingleFile)
+    for (const fs::path& beside : {settings_beside(target), tokenizer_beside(target, "tokenizer"),
+                                   tokenizer_beside(target, "tokenizer_2")})
+      places.push_back(beside);
+  for (const fs::path& place : places)
+    if (fs::exists(fs::symlink_status(place, unreadable)))
+      throw RunError(str("'", place.string(),
+                         "' is there already: expected a place for the model; give another one, or "
+                         "remove it first"));
   Conversion conversion;
   conversion.target = target;
   conversion.layout = layout;
   const bool from_file = fs::is_regular_file(model, unreadable);
   if (!from_file) tell_of_other_formats(model, conversion);
   if (layout == ModelLayout::SingleFile)
-    (from_file ? file_to_file : folder_to_file)(model, dtype, conversion);
+    (from_file ? file_to_file : folder_to_file)(model, dtype, vocabularies, conversion);
   else if (from_file)
     file_to_folder(model, dtype, vocabularies, conversion);
   else

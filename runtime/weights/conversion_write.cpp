@@ -3,9 +3,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <set>
 #include <system_error>
 
 #include "emulsion/errors.h"
+#include "emulsion/memory.h"
 #include "emulsion/str.h"
 #include "weights/conversion.h"
 #include "weights/file_identity.h"
@@ -26,7 +30,9 @@ class TensorsWriter {
       total_ += static_cast<std::int64_t>(file.tensors.size());
   }
 
-  void write(const ConvertedFile& file, const fs::path& path) {
+  // `before_it_appears` is the last moment to refuse.
+  void write(const ConvertedFile& file, const fs::path& path,
+             const std::function<void()>& before_it_appears = {}) {
     std::vector<NamedSpec> specs;
     for (const ConvertedTensor& tensor : file.tensors) specs.push_back(tensor.target);
     SafetensorsWriter writer(path, specs, file.metadata);
@@ -35,6 +41,7 @@ class TensorsWriter {
       ++done_;
       if (hooks_.progress) hooks_.progress(done_, total_);
     }
+    if (before_it_appears) before_it_appears();
     writer.commit();
   }
 
@@ -66,7 +73,27 @@ class TensorsWriter {
   std::int64_t done_ = 0, total_ = 0;
 };
 
+Bytes bytes_of(const Conversion& conversion) {
+  Bytes bytes = 0;
+  for (const ConvertedFile& file : conversion.weights)
+    for (const ConvertedTensor& tensor : file.tensors) bytes += tensor.target.spec.bytes();
+  return bytes;
+}
+
+// Before gigabytes are written.
+void expect_space(const Conversion& conversion) {
+  const fs::path folder = fs::absolute(conversion.target).parent_path();
+  std::error_code unknown;
+  const fs::space_info space = fs::space(folder, unknown);
+  const Bytes needed = bytes_of(conversion);
+  if (unknown || static_cast<std::uintmax_t>(needed) <= space.available) return;
+  throw RunError(str("'", conversion.target.string(), "': expected ", format_bytes(needed),
+                     " free, got ", format_bytes(static_cast<Bytes>(space.available)),
+                     "; free space, or give a place on another disk"));
+}
+
 void make_folder_of(const fs::path& file) {
+  if (!file.has_parent_path()) return;
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   if (error)
@@ -90,13 +117,44 @@ void write_text(const std::string& text, const fs::path& to) {
   file.commit();
 }
 
+// What stands beside a single file: gone again unless the file is there at the end.
+class Companions {
+ public:
+  explicit Companions(const Conversion& conversion) : conversion_(conversion) {}
+  ~Companions() {
+    std::error_code unreadable;
+    if (fs::exists(conversion_.target, unreadable)) return;
+    for (const fs::path& path : written_) fs::remove_all(path, unreadable);
+  }
+  Companions(const Companions&) = delete;
+  Companions& operator=(const Companions&) = delete;
+
+  void write() {
+    for (const auto& [path, from] : conversion_.copies) copy_text(from, place_of(path));
+    for (const auto& [path, text] : conversion_.texts) write_text(text, place_of(path));
+  }
+
+ private:
+  fs::path place_of(const fs::path& path) {
+    const fs::path folder = conversion_.target.parent_path();
+    written_.insert(folder / *path.begin());
+    return folder / path;
+  }
+
+  const Conversion& conversion_;
+  std::set<fs::path> written_;
+};
+
 }  // namespace
 
 void write_conversion(const Conversion& conversion, const ConversionHooks& hooks) {
   const c10::InferenceMode no_autograd;
+  expect_space(conversion);
   TensorsWriter tensors(conversion, hooks);
   if (conversion.layout == ModelLayout::SingleFile) {
-    for (const ConvertedFile& file : conversion.weights) tensors.write(file, conversion.target);
+    Companions companions(conversion);
+    for (const ConvertedFile& file : conversion.weights)
+      tensors.write(file, conversion.target, [&] { companions.write(); });
     return;
   }
   OutputFolder folder(conversion.target);

@@ -7,6 +7,7 @@
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
 #include "weights/checkpoint.h"
+#include "weights/config_text.h"
 #include "weights/weight_store.h"
 
 namespace emulsion {
@@ -35,6 +36,25 @@ std::vector<std::string> missing_parts(const Checkpoint& checkpoint) {
   return wanted;
 }
 
+bool has_vocabulary(const Component& tokenizer) {
+  const auto has = [&](const char* file) { return tokenizer.files.contains(file); };
+  return has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
+}
+
+void add_vocabularies(const fs::path& model, const Checkpoint& checkpoint,
+                      const std::vector<fs::path>& folders, ModelReport& report) {
+  if (!checkpoint.has("unet")) return;
+  for (const std::string suffix : {"", "_2"}) {
+    if (!checkpoint.has("text_encoder" + suffix)) continue;
+    std::string& place = report.vocabularies["tokenizer" + suffix];
+    try {
+      const auto tokenizer = open_component(model, "tokenizer" + suffix, folders).component;
+      if (has_vocabulary(*tokenizer)) place = tokenizer->place;
+    } catch (const WeightError&) {  // which a run says at length
+    }
+  }
+}
+
 // A config of the scheduler has the last word.
 void add_prediction(const fs::path& model, const Checkpoint& checkpoint, ModelReport& report) {
   if (!checkpoint.has("unet")) return;
@@ -48,7 +68,7 @@ void add_prediction(const fs::path& model, const Checkpoint& checkpoint, ModelRe
     if (!report.single_file) report.prediction_reason = fault.what();
     return;
   }
-  const json scheduler = json::parse(config, nullptr, /*allow_exceptions=*/false);
+  const json scheduler = parse_config(config);
   const std::string told =
       scheduler.is_object() ? scheduler.value("prediction_type", "epsilon") : found.type;
   if (told == found.type) return;
@@ -69,7 +89,7 @@ void add_names(const Checkpoint& checkpoint, ModelReport& report) {
 
 }  // namespace
 
-ModelReport report_of(const fs::path& model) {
+ModelReport report_of(const fs::path& model, const std::vector<fs::path>& vocabularies) {
   std::error_code unreadable;
   ModelReport report;
   report.place = model.string();
@@ -86,6 +106,7 @@ ModelReport report_of(const fs::path& model) {
       report.input_channels = conv_in->second.spec.shape[1];
   }
   add_prediction(model, checkpoint, report);
+  add_vocabularies(model, checkpoint, vocabularies, report);
   add_names(checkpoint, report);
   return report;
 }

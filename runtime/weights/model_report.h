@@ -21,18 +21,21 @@ struct ModelReport {
 
   std::string place;
   bool single_file = false;
-  std::string family;                           // "Stable Diffusion 2"
-  std::int64_t input_channels = 0;              // of the UNet; 9 for inpainting, 0 without one
-  std::string prediction, prediction_reason;    // empty without a UNet
-  std::map<std::string, Part> parts;            // with weights, by name
-  std::vector<std::string> missing_parts;       // that the family has
+  std::string family;                         // "Stable Diffusion 2"
+  std::int64_t input_channels = 0;            // of the UNet; 9 for inpainting, 0 without one
+  std::string prediction, prediction_reason;  // empty without a UNet
+  std::map<std::string, Part> parts;          // with weights, by name
+  std::vector<std::string> missing_parts;     // that the family has
+  // Of a whole model by "tokenizer", "tokenizer_2": the folder that has it, empty: none.
+  std::map<std::string, std::string> vocabularies;
   std::vector<std::string> unneeded, unknown;   // tensors of a single file
   std::map<std::string, std::string> metadata;  // of a single file
 };
 
-// `model` is what find_model() gives.  Reads headers, and no weights but one small tensor.  Throws
-// WeightError.  [any thread]
-ModelReport report_of(const std::filesystem::path& model);
+// `model` is what find_model() gives, `vocabularies` as for open_component().  Reads headers, and
+// no weights but one small tensor.  Throws WeightError.  [any thread]
+ModelReport report_of(const std::filesystem::path& model,
+                      const std::vector<std::filesystem::path>& vocabularies = {});
 
 std::string to_text(const ModelReport& report);  // for people
 std::string to_json(const ModelReport& report);

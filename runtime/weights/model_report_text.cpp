@@ -67,6 +67,9 @@ std::string to_text(const ModelReport& report) {
          << '\n';
   write_parts(report, text);
   text << '\n';
+  for (const auto& [part, place] : report.vocabularies)
+    text << "vocabulary of " << part << ": "
+         << (place.empty() ? "none found, see docs/models.md on where to put it" : place) << '\n';
   write_names("missing parts", report.missing_parts, text);
   write_names("tensors without a use", report.unneeded, text);
   write_names("unknown tensors", report.unknown, text);
@@ -91,6 +94,7 @@ std::string to_json(const ModelReport& report) {
                      {"prediction_reason", report.prediction_reason},
                      {"parts", parts},
                      {"missing_parts", report.missing_parts},
+                     {"vocabularies", report.vocabularies},
                      {"unneeded", report.unneeded},
                      {"unknown", report.unknown},
                      {"metadata", report.metadata}};

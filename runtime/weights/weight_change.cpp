@@ -60,6 +60,22 @@ class Workspace {
     return 2 * base_ + 8 * as_float(form.blocks) + 3 * as_float(form.rescale);
   }
 
+  // The columns before and after, and per block those of a rotation, or of all that share one.
+  Bytes operator()(const ColumnRotation& form) const {
+    const Bytes given = as_float(form.blocks);
+    const Bytes whole =
+        form.blocks.dim() == 4 ? given : form.blocks.size(0) * form.size * form.size * kFloatBytes;
+    const Bytes each = base_ / rows_ * form.size;
+    return 2 * base_ + given + 7 * whole + each + 3 * as_float(form.rescale);
+  }
+
+  // The product and the mixed weight, and on the way that in another order.
+  Bytes operator()(const GeneralizedLowRank& form) const {
+    const Bytes pieces = as_float(form.a1) + as_float(form.a2) + as_float(form.b1) +
+                         as_float(form.b2) + as_float(form.core);
+    return pieces + base_ + (form.core.defined() ? expanded(form.core, rows_, base_) : base_);
+  }
+
   Bytes operator()(const ChannelFactors& form) const { return base_ + 2 * as_float(form.factors); }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <variant>
 
 namespace emulsion {
@@ -60,13 +61,35 @@ struct ButterflyRotation {
   double constraint = 0;
 };
 
-// IA3 (Liu et al. 2022, section 3.3), as LyCORIS has it: W * (1 + factors).
-struct ChannelFactors {
-  at::Tensor factors;  // [out, 1, ...] or [1, in, ...]
+// OFT and BOFT as PEFT has them, of W's columns [in * k * k] instead of its rows, in m stages
+// between which columns change places: W R_1^T ... R_m^T, R = (I - Q)(I + Q)^-1.
+struct ColumnRotation {
+  // BOFT's [m, n, b, b], of which half the skew part is Q; or OFT's upper triangles of Q in rows,
+  // [n, b (b - 1) / 2], one stage; where n is 1, one block for all.
+  at::Tensor blocks;
+  std::int64_t size = 0;   // b
+  at::Tensor rescale;      // as above
+  std::int64_t terms = 0;  // of the series I + 2 Q + 2 Q^2 + ... + Q^(terms - 1) for R; 0: exactly
+  double limit = 0;        // the most that the norm of a block's Q may be; 0 is no limit
 };
 
-using WeightForm = std::variant<LowRank, HadamardProduct, KroneckerProduct, Difference, Rotation,
-                                ButterflyRotation, ChannelFactors>;
+// IA3 (Liu et al. 2022, section 3.3), as LyCORIS has it: W * (1 + factors).
+struct ChannelFactors {
+  at::Tensor factors;  // [out, 1, ...] or [1, in, ...]; of a bias [out]
+};
+
+// GLoRA (Chavan et al. 2023, equation 10) without its parts for biases, as LyCORIS has it:
+// W + scale * (W a1 a2 + b1 b2), where a1 a2 mixes W's input channels.
+struct GeneralizedLowRank {
+  at::Tensor a1, a2;  // [in, r], [r, in]
+  at::Tensor b1, b2;  // [out, r], [r, in * k * k]; with a core [r, in]
+  at::Tensor core;    // [r, r, k, k] or none
+  double scale = 1;
+};
+
+using WeightForm =
+    std::variant<LowRank, HadamardProduct, KroneckerProduct, Difference, Rotation,
+                 ButterflyRotation, ColumnRotation, ChannelFactors, GeneralizedLowRank>;
 
 // W + strength * change, or the rotation gone along by that part of it: I + strength * (R - I).
 // `base` [out, ...] is float32, and is not written; the result is of its shape and on its device.
@@ -77,6 +100,8 @@ at::Tensor changed(const KroneckerProduct& form, const at::Tensor& base, double 
 at::Tensor changed(const Difference& form, const at::Tensor& base, double strength);
 at::Tensor changed(const Rotation& form, const at::Tensor& base, double strength);
 at::Tensor changed(const ButterflyRotation& form, const at::Tensor& base, double strength);
+at::Tensor changed(const ColumnRotation& form, const at::Tensor& base, double strength);
 at::Tensor changed(const ChannelFactors& form, const at::Tensor& base, double strength);
+at::Tensor changed(const GeneralizedLowRank& form, const at::Tensor& base, double strength);
 
 }  // namespace emulsion

@@ -39,8 +39,8 @@ bool time_all(const std::string& nodes, const std::string& base, const std::stri
     const Request request{.graph = "sdxl_base_refiner",
                           .values = {{"model", base}, {"refiner", refiner}},
                           .devices = {str("sim:gpu=", size), "cpu=32GiB"}};
-    const double seconds =
-        seconds_to_plan(set_up(request, registry.catalog(), c10::ScalarType::Half, {}));
+    const BoundGraph bound = bind_graph(request, registry.catalog());
+    const double seconds = seconds_to_plan(set_up(request, bound, c10::ScalarType::Half, {}));
     const bool holds = seconds <= kMostSeconds;
     std::printf("%-7s %.4f s%s\n", size, seconds, holds ? "" : "  OVER");
     all_hold = all_hold && holds;

@@ -7,13 +7,34 @@ import json
 import os
 import pty
 import socket
+import struct
 import subprocess
 import time
 import unittest
 from pathlib import Path
 
 from hub_case import EMULSION, NEEDED, QUICK, TOKEN, UNET, VAE, HubTest
-from hub_server import COMMIT, etag_of, late
+from hub_server import COMMIT, Repository, cut_after, etag_of, late, send
+
+
+def safetensors(tensors):
+    """A file of float32 tensors, which are lists of numbers or of rows."""
+    header, data = {}, b""
+    for name, values in tensors.items():
+        rows = values if isinstance(values[0], list) else [values]
+        begin = len(data)
+        for row in rows:
+            data += struct.pack(f"<{len(row)}f", *row)
+        shape = [len(rows), len(rows[0])] if isinstance(values[0], list) else [len(values)]
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def lora(factor):
+    """Another bias of the tiny model's first convolution."""
+    return safetensors({"lora_unet_conv_in.diff_b": [factor * i for i in range(32)]})
 
 
 class Pull(HubTest):
@@ -101,8 +122,8 @@ class Pull(HubTest):
         self.assertIn("it has", line)
 
     def test_a_repository_without_an_index_is_told_with_a_file_to_name(self):
-        self.repository.files = {"lone.safetensors": b"x"}
-        self.refused_pull("name one of its files: maker/tiny/lone.safetensors")
+        self.repository.files = {"one.safetensors": b"x", "other.safetensors": b"x"}
+        self.refused_pull("name one of its files: maker/tiny/one.safetensors")
         self.assertTrue((self.store / ".no_exist" / COMMIT / "model_index.json").exists())
 
     def test_pickles_are_not_taken(self):
@@ -143,6 +164,133 @@ class Pull(HubTest):
         self.blob(VAE).write_bytes(b"short")
         self.pull("--quiet")
         self.assert_pulled()
+
+
+class Parts(HubTest):
+    """Adapters, embeddings and VAEs, which are repositories of their own."""
+
+    def serve(self, name, files):
+        self.hub.repositories[name] = Repository({"README.md": b"# About", **files})
+
+    def picture(self, graph, *values):
+        arguments = [graph, *QUICK, "--out", "image=p.png"]
+        for value in values:
+            arguments += ["--set", value]
+        done = self.emulsion("run", *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return (self.folder / "p.png").read_bytes()
+
+    def assert_offline(self, graph, *values):
+        """What was brought once is there."""
+        self.hub.requests.clear()
+        picture = self.picture(graph, *values)
+        self.assertEqual(self.hub.requests, [])
+        return picture
+
+    def test_a_vae_by_itself_is_a_model_s_part(self):
+        config = NEEDED["vae/config.json"].replace(b"0.52539", b"0.6")
+        name = "diffusion_pytorch_model"
+        self.serve(
+            "maker/vae",
+            {
+                "config.json": config,
+                f"{name}.safetensors": NEEDED[VAE],
+                f"{name}.bin": b"a pickle",
+                "other.safetensors": b"not needed",
+            },
+        )
+        local = self.folder / "vae"
+        local.mkdir()
+        (local / "config.json").write_bytes(config)
+        (local / f"{name}.safetensors").write_bytes(NEEDED[VAE])
+        self.refused(
+            3, "pull maker/vae", "plan", "sd21_txt2img", "--set", "vae=maker/vae", env=self.env
+        )
+        own = self.picture("sd21_txt2img", f"vae={local}")
+        self.assertEqual(self.picture("sd21_txt2img", "vae=maker/vae"), own)
+        self.assertEqual(self.assert_offline("sd21_txt2img", "vae=maker/vae"), own)
+        self.assertNotEqual(self.picture("sd21_txt2img"), own)
+        self.assertEqual(self.hub.asked(etag_of("x.bin", b"a pickle")), [])
+        self.assertRegex(self.emulsion("models", "list").stdout, r"(?m)^maker/vae  .*hub's cache")
+
+    def test_adapters_come_by_repository_or_by_file(self):
+        files = {key: lora(factor) for key, factor in (("a", 0.1), ("b", 0.2), ("c", 0.3))}
+        self.serve("maker/one", {"pytorch_lora_weights.safetensors": files["a"]})
+        self.serve("maker/two", {"b.safetensors": files["b"], "c.safetensors": files["c"]})
+        self.serve(
+            "maker/peft",
+            {"adapter_model.safetensors": files["c"], "adapter_config.json": b'{"r": 4}'},
+        )
+        for key, data in files.items():
+            (self.folder / f"{key}.safetensors").write_bytes(data)
+        graph = "sd21_txt2img_lora"
+        self.refused(3, "pull maker/one", "plan", graph, "--set", "lora=maker/one:0.5")
+        by_id = "lora=maker/one:0.5, maker/two/b.safetensors, maker/peft:2"
+        by_path = "lora=a.safetensors:0.5, b.safetensors, c.safetensors:2"
+        self.hub.fail(etag_of("x.safetensors", files["b"]), cut_after(20, files["b"]), times=1)
+        own = self.picture(graph, by_path)
+        self.assertEqual(self.picture(graph, by_id), own)
+        self.assertEqual(self.assert_offline(graph, by_id), own)
+        self.assertNotEqual(self.picture(graph), own)
+        self.assertEqual(self.hub.asked(etag_of("x.safetensors", files["c"])), [])
+        self.assertEqual(len(list(self.cache.rglob("adapter_config.json"))), 1)
+
+    def test_a_damaged_adapter_is_refused(self):
+        data = lora(0.4)
+        self.serve("maker/bad", {"d.safetensors": data})
+        self.hub.fail(etag_of("d.safetensors", data), send(data[:-1] + b"x"))
+        run = ["run", "sd21_txt2img_lora", *QUICK, "--set", "lora=maker/bad"]
+        self.refused(3, "expected hash", *run)
+        self.assertEqual(list(self.cache.rglob("*.safetensors")), [])
+
+    def test_a_repository_of_several_files_is_refused_with_one_to_name(self):
+        self.serve("maker/two", {"b.safetensors": b"b", "c.safetensors": b"c"})
+        run = ["run", "sd21_txt2img_lora", *QUICK, "--set", "lora=maker/two"]
+        self.refused(3, "name one of its files: maker/two/b.safetensors", *run)
+
+    def test_embeddings_come_by_repository_or_by_file(self):
+        data = safetensors({"<star>": [[0.01 * i for i in range(64)]]})
+        self.serve("maker/star", {"learned_embeds.safetensors": data, "learned_embeds.bin": b"x"})
+        (self.folder / "embeddings").mkdir()
+        (self.folder / "embeddings" / "learned_embeds.safetensors").write_bytes(data)
+        prompt = "prompt=embedding:learned_embeds"
+        graph = "sd21_txt2img"
+        own = self.picture(graph, prompt, "embeddings=embeddings")
+        self.refused(
+            3, "pull maker/star", "plan", graph, "--set", prompt, "--set", "embeddings=maker/star"
+        )
+        self.assertEqual(self.picture(graph, prompt, "embeddings=maker/star"), own)
+        by_file = "embeddings=maker/star/learned_embeds.safetensors"
+        self.assertEqual(self.assert_offline(graph, prompt, by_file), own)
+        self.assertNotEqual(self.picture(graph), own)
+
+    def test_a_single_file_s_settings_and_vocabulary_come_with_it(self):
+        own = self.picture("sd21_txt2img")
+        done = self.emulsion("models", "convert", "tiny-sd21", "tiny.safetensors", "--quiet")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = [path for path in self.folder.rglob("tiny.*") if path.is_file()]
+        found += list((self.folder / "tiny.tokenizer").iterdir())
+        names = {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in found}
+        self.serve("maker/single", {**names, "big.safetensors": b"not needed"})
+        by_id = "model=maker/single/tiny.safetensors"
+        self.assertEqual(self.picture("sd21_txt2img", by_id), own)
+        self.assertEqual(self.assert_offline("sd21_txt2img", by_id), own)
+
+
+class Huge(Repository):
+    def sibling(self, path, data):
+        entry = super().sibling(path, data)
+        if "lfs" in entry:
+            entry["size"] = entry["lfs"]["size"] = 1 << 60
+        return entry
+
+
+class FullDisk(HubTest):
+    def test_what_has_no_room_is_refused_before_it_is_brought(self):
+        self.hub.repositories["maker/tiny"] = Huge(NEEDED)
+        self.refused_pull("TiB free for")
+        self.assertEqual(self.hub.asked("", "store"), [])
+        self.assertFalse((self.store / "refs" / "main").exists())
 
 
 class Secrets(HubTest):

@@ -10,6 +10,7 @@
 #include "fakes/reference.h"
 #include "fakes/run_node.h"
 #include "weights/safetensors.h"
+#include "weights/safetensors_writer.h"
 
 // Prompts that name embeddings, from the text to the states: tokenizer and text encoder together.
 namespace emulsion {
@@ -157,6 +158,31 @@ TEST_CASE("an embedding of another width is refused with both widths, before the
   CHECK(fault_of([] {
           fakes::forecast_node(encoder_of({"sdxl_like", "embedding:three", ""}));
         }).starts_with("embedding 'DIR/three.safetensors': vectors of width 32"));
+}
+
+TEST_CASE("instead of a folder a file may be given, or a LoRA's with embeddings bundled") {
+  const std::string file = kFolder + "/three.safetensors";
+  const at::Tensor want = hidden_of({"sd15_like", "a embedding:three", ""});
+  CHECK(fakes::distance(hidden_of({"sd15_like", "a embedding:three", "", "final", file}), want) ==
+        0);
+  CHECK(fault_of([&] {
+          tokens_of({"sd15_like", "embedding:one", "", "final", file});
+        }) == "embedding 'one': not in 'DIR/three.safetensors': expected three");
+  const fs::path folder = fs::temp_directory_path() / str("emulsion_embeddings_test_", getpid());
+  fs::create_directories(folder);
+  const std::string lora = (folder / "lora.safetensors").string();
+  const at::Tensor vectors = read_safetensors(file).at("<three>");
+  save_safetensors(lora, {{"bundle_emb.x.string_to_param.*", vectors},
+                          {"bundle_emb.y.clip_l", vectors.narrow(0, 0, 1)},
+                          {"lora_unet_conv_in.alpha", vectors.narrow(0, 0, 1)}});
+  CHECK(fakes::distance(hidden_of({"sd15_like", "a embedding:x", "", "final", lora}), want) == 0);
+  CHECK(tokens_of({"sd15_like", "embedding:y", "", "final", lora}).at("embedding:y").numel() == 1);
+  CHECK(fault_of(
+            [&] {
+              tokens_of({"sd15_like", "embedding:lora", "", "final", lora});
+            },
+            folder.string()) == "embedding 'lora': not in 'DIR/lora.safetensors': expected x, y");
+  fs::remove_all(folder);
 }
 
 TEST_CASE("a pickle file is refused in its place") {

@@ -50,6 +50,20 @@ def decomposed(base: torch.Tensor, pieces: Pieces) -> torch.Tensor:
     return weight * norms / torch.linalg.vector_norm(weight, dim=axes, keepdim=True)
 
 
+def generalized(base: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """GLoRA; LyCORIS' first files have each pair the other way round."""
+    a1, a2, b1, b2 = (pieces[f"{name}.weight"] for name in ("a1", "a2", "b1", "b2"))
+    if len(a1) != base.shape[1]:
+        a1, a2, b1, b2 = a2, a1, b2, b1
+    mixed = torch.einsum("oi...,ir,rj->oj...", base, a1.flatten(1), a2.flatten(1))
+    if "bm.weight" in pieces:
+        core = pieces["bm.weight"]
+        added = torch.einsum("or,rshw,si->oihw", b1.flatten(1), core, b2.flatten(1))
+    else:
+        added = (b1.flatten(1) @ b2.flatten(1)).reshape(base.shape)
+    return base + scale(pieces, len(a2)) * (mixed + added)
+
+
 def rotations(pieces: Pieces, rows: int) -> torch.Tensor:
     blocks = pieces["oft_blocks"]
     skew = blocks - blocks.transpose(-1, -2)
@@ -101,5 +115,7 @@ def merged(base: torch.Tensor, pieces: Pieces, strength: float) -> torch.Tensor:
         return turn(base, pieces, strength)
     if "on_input" in pieces:
         return with_factors(base, pieces, strength)
+    if "a1.weight" in pieces:
+        return base + strength * (generalized(base, pieces) - base)
     whole = decomposed(base, pieces) if "dora_scale" in pieces else added(base, pieces)
     return base + strength * (whole - base)

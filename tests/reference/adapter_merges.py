@@ -8,6 +8,7 @@ import adapter_forms
 import torch
 from adapter_names import Modules, Tensors
 from peft import PeftConfig, get_peft_model
+from peft.tuners.boft import layer as boft_layer
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import save_file
 from tensors import gaussian
@@ -49,17 +50,28 @@ def by_diffusers(pipe, tensors: Tensors, metadata: dict[str, str], strength: flo
     return result
 
 
+class BlockDiagonal:
+    """What PEFT has a CUDA kernel for, without which it does only one stage of BOFT."""
+
+    @staticmethod
+    def apply(rotations: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.block_diag(*blocks) for blocks in rotations])
+
+
+boft_layer.FastBlockDiag, boft_layer.get_fbd_cuda = BlockDiagonal, lambda: True
+
+
 def by_peft(pipe, part: str, config: PeftConfig, seed: int) -> tuple[Tensors, Tensors]:
     """The adapter's tensors under PEFT's names, drawn at random, and the weights."""
     network = copy.deepcopy(getattr(pipe, part))
     base = {canonical(part, name): tensor for name, tensor in network.state_dict().items()}
     model = get_peft_model(copy.deepcopy(network), config)
     drawn = [(name, parameter) for name, parameter in sorted(model.named_parameters())
-             if any(word in name for word in ("lora_", "hada_", "lokr_"))]
+             if any(word in name for word in ("lora_", "hada_", "lokr_", "oft_", "ia3_"))]
     for offset, (name, parameter) in enumerate(drawn):
         noise = gaussian(tuple(parameter.shape), seed * 100 + offset)
-        norms = "magnitude" in name
-        parameter.data = parameter.data * (1 + 0.3 * noise) if norms else 0.3 * noise
+        factors = any(word in name for word in ("magnitude", "boft_s", "ia3_"))
+        parameter.data = parameter.data * (1 + 0.3 * noise) if factors else 0.3 * noise
     tensors = {name: tensor.clone() for name, tensor in get_peft_model_state_dict(model).items()}
     merged = model.merge_and_unload().state_dict()
     return tensors, changed(base, {canonical(part, name): t for name, t in merged.items()})

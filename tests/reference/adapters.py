@@ -12,7 +12,7 @@ import sdxl_recipes
 import torch
 from adapter_merges import by_diffusers, by_formula, by_peft, weights
 from adapter_names import Modules, Tensors
-from peft import LoHaConfig, LoKrConfig, LoraConfig
+from peft import BOFTConfig, IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig
 from safetensors.torch import load_file, save_file
 from tensors import gaussian
 
@@ -21,6 +21,8 @@ SD15, SDXL = "sd15_like", "sdxl_like"
 BLOCK = "down_blocks.0.attentions.0.transformer_blocks.0"
 SDXL_BLOCK = "down_blocks.1.attentions.0.transformer_blocks.1"
 TEXT = "text_model.encoder.layers.1"
+TOLD = ("peft_type", "r", "lora_alpha", "oft_block_size", "use_cayley_neumann", "coft", "eps",
+        "num_cayley_neumann_terms", "block_share", "feedforward_modules")  # of PEFT's configs
 DOWN = "down_blocks.0.downsamplers.0.conv"  # [8, 8, 3, 3] in both
 
 
@@ -153,6 +155,34 @@ def peft_cases(pipe, name: str, config, seed: int, alpha: float) -> list[Case]:
             Case(name, SD15, "peft", as_kohya(tensors, alpha), merged)]
 
 
+def forms_of_peft_alone(pipe) -> list[Case]:
+    to_k, to_q, to_out = (f"{BLOCK}.attn{name}" for name in ("2.to_k", "1.to_q", "1.to_out.0"))
+    before, behind = (f"down_blocks.0.attentions.0.proj_{end}" for end in ("in", "out"))
+    configs = {
+        "oft_of_columns": OFTConfig(oft_block_size=4, target_modules=[to_k, DOWN],
+                                    use_cayley_neumann=False),
+        "oft_by_series": OFTConfig(oft_block_size=4, target_modules=[to_q], coft=True, eps=0.5,
+                                   block_share=True),
+        "boft_of_columns": BOFTConfig(boft_block_size=4, boft_n_butterfly_factor=3,
+                                      target_modules=[to_k]),
+        "boft_of_channels": BOFTConfig(boft_block_size=4, boft_n_butterfly_factor=2,
+                                       target_modules=[before]),
+        "ia3_of_peft": IA3Config(target_modules=[to_out, before, behind],
+                                 feedforward_modules=[before]),
+        "lora_with_bias": LoraConfig(r=2, lora_alpha=3, lora_bias=True,
+                                     target_modules=[to_out, before]),
+    }
+    cases = []
+    for offset, (name, config) in enumerate(configs.items()):
+        tensors, merged = by_peft(pipe, "unet", config, 60 + offset)
+        told = {key: value for key, value in config.to_dict().items() if key in TOLD}
+        told["peft_type"] = told["peft_type"].value
+        if "feedforward_modules" in told:
+            told["feedforward_modules"] = sorted(told["feedforward_modules"])
+        cases.append(Case(name, SD15, "peft", tensors, merged, config=told))
+    return cases
+
+
 def peft_forms(pipe) -> list[Case]:
     linear, conv = f"{BLOCK}.attn2.to_k", f"{BLOCK}.attn1.to_q"
     both = [linear, DOWN]
@@ -163,6 +193,7 @@ def peft_forms(pipe) -> list[Case]:
     told = {"lora_alpha": 3, "r": 2, "use_rslora": True, "rank_pattern": plain.rank_pattern,
             "alpha_pattern": plain.alpha_pattern}
     return [
+        *forms_of_peft_alone(pipe),
         Case("peft", SD15, "peft", tensors, merged, config=told),
         *peft_cases(pipe, "dora", LoraConfig(r=2, lora_alpha=3, target_modules=both,
                                              use_dora=True), 22, 3.0),
@@ -210,7 +241,18 @@ def formula_forms(pipe) -> list[Case]:
                    "rescale": 1 + 0.2 * gaussian((8, 1, 1, 1), 57)}}
     ia3 = {to_k: {"weight": gaussian((32,), 58) * 0.2, "on_input": torch.tensor(1)},
            down: {"weight": gaussian((1, 8, 1, 1), 59) * 0.2, "on_input": torch.tensor(0)}}
-    forms = {"alphas": (alphas, 1.0), "cp": (cp, 0.8), "dora_by_column": (by_column, 0.6),
+    glora = {to_k: {"a1.weight": gaussian((32, 2), 71) * 0.3, "a2.weight": gaussian((2, 32), 72),
+                    "b1.weight": gaussian((8, 2), 73) * 0.3, "b2.weight": gaussian((2, 32), 74),
+                    "alpha": torch.tensor(1.0)},
+             to_q: {"a2.weight": gaussian((8, 2), 75) * 0.3, "a1.weight": gaussian((2, 8), 76),
+                    "b2.weight": gaussian((8, 2), 77) * 0.3, "b1.weight": gaussian((2, 8), 78)},
+             down: {"a1.weight": gaussian((8, 2, 1, 1), 79) * 0.3,
+                    "a2.weight": gaussian((2, 8, 1, 1), 80),
+                    "b1.weight": gaussian((8, 2, 1, 1), 81) * 0.3,
+                    "b2.weight": gaussian((2, 8, 1, 1), 82),
+                    "bm.weight": gaussian((2, 2, 3, 3), 83) * 0.3, "alpha": torch.tensor(3.0)}}
+    forms = {"glora": (glora, 0.75),
+             "alphas": (alphas, 1.0), "cp": (cp, 0.8), "dora_by_column": (by_column, 0.6),
              "full": (full, 0.5), "oft": (oft, 0.75), "boft": (boft, 0.75), "ia3": (ia3, 0.5)}
     return [formula_case(pipe, name, SD15, modules, strength)
             for name, (modules, strength) in forms.items()]

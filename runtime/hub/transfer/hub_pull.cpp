@@ -28,17 +28,6 @@ std::string content_of(const CachedRepository& repository, const std::string& co
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-[[noreturn]] void throw_no_index(const HubId& id, const HubListing& listing) {
-  std::string example;
-  for (const HubFile& file : listing.files)
-    if (example.empty() && file.path.ends_with(".safetensors")) example = file.path;
-  throw WeightError(str(place_of(id), ": the repository has no ", kModelIndex,
-                        ", so it is no model ", "in diffusers' layout",
-                        example.empty()
-                            ? "; take another one"
-                            : str("; name one of its files: ", to_text(id), "/", example)));
-}
-
 std::vector<HubFile> select(const HubEnvironment& hub, const HubId& id,
                             const CachedRepository& repository, const HubListing& listing,
                             const PullOptions& options) {
@@ -46,7 +35,7 @@ std::vector<HubFile> select(const HubEnvironment& hub, const HubId& id,
   const HubFile* index = listing.find(kModelIndex);
   if (index == nullptr) {
     repository.note_missing(listing.commit, kModelIndex);
-    throw_no_index(id, listing);
+    return select_other(listing, options.precision, id);
   }
   PullOptions quiet = options;
   quiet.progress = nullptr;
@@ -106,8 +95,7 @@ fs::path pull_online(const HubEnvironment& hub, const HubId& id, const PullOptio
   if (!wanted.empty()) download_files(hub, id, repository, listing.commit, wanted, options);
   place_files(hub, repository, listing.commit, files);
   repository.note_commit(id.revision, listing.commit);
-  const fs::path snapshot = repository.snapshot(listing.commit);
-  return id.file.empty() ? snapshot : snapshot / id.file;
+  return find_in_cache(hub.cache, {id.repository, listing.commit, id.file}).path;
 }
 
 fs::path find_offline(const HubEnvironment& hub, const HubId& id) {

@@ -114,7 +114,7 @@ class Bench {
         nodes.push_back(progress.node);
       if (more) more(progress);
     };
-    WarmRun run = run_warm(request, catalog_, warm, options);
+    WarmRun run = run_warm(request, bind_graph(request, catalog_), warm, options);
     report = std::move(run.report);
     outputs = std::move(run.outputs);
     loads.clear();
@@ -131,7 +131,7 @@ class Bench {
   double cold(Request request) const {
     request.keep = false;
     WarmState nothing;
-    const WarmRun run = run_warm(request, catalog_, nothing, {});
+    const WarmRun run = run_warm(request, bind_graph(request, catalog_), nothing, {});
     return fakes::first(std::get<at::Tensor>(run.outputs.at("image")));
   }
 

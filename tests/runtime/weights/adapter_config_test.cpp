@@ -57,3 +57,17 @@ TEST_CASE("metadata has its numbers by part, and goes before a file") {
   CHECK(config.scale("text_encoder", "a", 4) == 1);
   CHECK(config.scale("text_encoder_2", "a", 4) == 1);
 }
+
+TEST_CASE("how OFT makes rotations, and which modules IA3 scales before, are PEFT's keys") {
+  const auto cayley = [](const char* beside) { return config_of("", beside).cayley(); };
+  CHECK(cayley("").terms == 5);
+  CHECK(cayley(R"({"use_cayley_neumann": false})").terms == 0);
+  CHECK(cayley(R"({"num_cayley_neumann_terms": 3})").terms == 3);
+  CHECK(cayley(R"({"eps": 0.5})").limit == 0);
+  CHECK(cayley(R"({"coft": true, "eps": 0.5})").limit == 0.5);
+  const AdapterConfig named = config_of("", R"({"feedforward_modules": ["ff.net.2", "proj_in"]})");
+  CHECK(named.scales_inputs("down_blocks.0.attentions.0.proj_in"));
+  CHECK(!named.scales_inputs("down_blocks.0.attentions.0.proj_out"));
+  CHECK(config_of("", R"({"feedforward_modules": ".*proj_in"})").scales_inputs("a.proj_in"));
+  CHECK(!config_of("", "").scales_inputs("a.proj_in"));
+}

@@ -58,6 +58,10 @@ TEST_CASE("a name in any spelling is taken apart into module and piece") {
         "text_encoder.a.q_proj down by PEFT");
   CHECK(parts("base_model.model.a.lora_magnitude_vector.default.weight") == "a row_norms by PEFT");
   CHECK(parts("base_model.model.a.hada_w1_a") == "a hada_w1_a by PEFT");
+  CHECK(parts("base_model.model.a.oft_R.weight") == "a oft_R by PEFT");
+  CHECK(parts("base_model.model.a.boft_R") == "a boft_R by PEFT");
+  CHECK(parts("base_model.model.a.lora_B.default.bias") == "a up_bias by PEFT");
+  CHECK(parts("lora_unet_x.b2.weight") == "lora_unet_x b2");
   CHECK(parts("lora_unet_x.lokr_w2_b") == "lora_unet_x lokr_w2_b");
   CHECK(parts("lora_unet_x.diff_b") == "lora_unet_x diff_b");
   CHECK(parts("conv_in.bias") == "conv_in.bias ");

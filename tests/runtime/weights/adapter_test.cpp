@@ -136,11 +136,20 @@ TEST_CASE("a plain LoRA can run beside the base, and gives the same weight") {
 
 TEST_CASE("what depends on the base, or needs a third product, has no branch") {
   const Base base = base_of("sd15_like");
-  for (const char* name : {"dora", "loha", "lokr", "cp", "oft", "boft", "full", "ia3"}) {
+  for (const char* name : {"dora", "loha", "lokr", "cp", "oft", "boft", "full", "ia3", "glora",
+                           "oft_of_columns/adapter_model", "ia3_of_peft/adapter_model"}) {
     CAPTURE(name);
     const Adapter adapter = read_adapter(kAdapters / str(name, ".safetensors"), base.specs);
     for (const auto& [weight, change] : adapter.parts.at("unet")) CHECK(!change.branch());
   }
+}
+
+TEST_CASE("with a bias of its own a LoRA still runs beside the base, and the bias is changed") {
+  const Base base = base_of("sd15_like");
+  const Adapter adapter =
+      read_adapter(kAdapters / "lora_with_bias/adapter_model.safetensors", base.specs);
+  for (const auto& [weight, change] : adapter.parts.at("unet"))
+    CHECK(change.branch().has_value() == weight.ends_with(".weight"));
 }
 
 TEST_CASE("shapes may have a kernel's axes or lack them, as trainers wrote them") {
@@ -162,16 +171,19 @@ TEST_CASE("shapes may have a kernel's axes or lack them, as trainers wrote them"
 TEST_CASE("what nothing took is listed, and the rest counts") {
   const Adapter adapter =
       adapter_of({{"lora_unet_conv_in.diff", at::zeros({8, 4, 3, 3})},
-                  {"lora_unet_conv_in.glora_a", at::zeros({1})},
+                  {"lora_unet_conv_in.oft_diag", at::zeros({1})},
                   {"lora_unet_conv_out.diff", at::zeros({4})},
                   {"lora_unet_mid_block_attentions_0_proj_in.diff_b", at::zeros({6})},
                   {"lora_te2_text_projection.alpha", at::zeros({})},
-                  {"bundle_emb.name", at::zeros({2, 6})}});
+                  {"bundle_emb.name.clip_g", at::zeros({2, 8})},
+                  {"bundle_emb.name.clip_l", at::zeros({2, 6})},
+                  {"bundle_emb.other.string_to_param.*", at::zeros({2, 6})}});
+  CHECK((adapter.embeddings == std::vector<std::string>{"name", "other"}));
   CHECK(adapter.parts.size() == 1);
   CHECK(adapter.parts.at("unet").size() == 1);
   CHECK(adapter.unmatched ==
-        std::vector<std::string>{"bundle_emb.name", "lora_te2_text_projection.alpha",
-                                 "lora_unet_conv_in.glora_a", "lora_unet_conv_out.diff",
+        std::vector<std::string>{"lora_te2_text_projection.alpha", "lora_unet_conv_in.oft_diag",
+                                 "lora_unet_conv_out.diff",
                                  "lora_unet_mid_block_attentions_0_proj_in.diff_b"});
 }
 
@@ -236,6 +248,18 @@ TEST_CASE("every form refuses what does not divide or fit its weight") {
         "alpha': expected one number, got [2]");
   CHECK(of({{"on_input", at::zeros({})}, {"weight", at::zeros({5})}}) ==
         "weight': expected [6, 1], got [5]");
+  CHECK(of({{"oft_R.weight", at::zeros({2, 6})}}) ==
+        "oft_R.weight': expected triangles of blocks that divide 6 columns, got [2, 6]");
+  CHECK(of({{"oft_R.weight", at::zeros({2, 2})}}) ==
+        "oft_R.weight': expected triangles of blocks that divide 6 columns, got [2, 2]");
+  CHECK(of({{"boft_R", at::zeros({3, 3, 2, 2})}}) ==
+        "boft_R': expected a butterfly of 6 columns, got [3, 3, 2, 2]");
+  CHECK(of({{"boft_R", at::zeros({1, 3, 2, 2})}, {"boft_s", at::zeros({5, 1})}}) ==
+        "boft_s': expected [6, 1], got [5, 1]");
+  CHECK(of({{"ia3_l", at::zeros({5, 1})}}) == "ia3_l': expected [6, 1], got [5, 1]");
+  CHECK(
+      of({{"a1.weight", two}, {"a2.weight", other}, {"b1.weight", other}, {"b2.weight", other}}) ==
+      "b1.weight': expected [6, 2], got [2, 6]");
   CHECK(of({{"diff", at::zeros({6, 5})}}) == "diff': expected [6, 6], got [6, 5]");
 }
 

@@ -80,6 +80,14 @@ json json_in(const fs::path& path) {
   return json::parse(file);
 }
 
+// Of settings and vocabularies that came with a single file.
+std::size_t entries_beside(fs::path file) {
+  std::size_t entries = 0;
+  for (const char* ending : {".emulsion.json", ".tokenizer", ".tokenizer_2"})
+    entries += fs::exists(file.replace_extension(ending)) ? 1 : 0;
+  return entries;
+}
+
 // "DIR" for the scratch folder.
 template <class Act>
 std::string fault_of(const Scratch& scratch, const Act& act) {
@@ -118,7 +126,7 @@ TEST_CASE("folder to file to folder gives the same tensors, bit for bit") {
     convert(folder_of(model), file);
     convert(file, back);
     check_equal(tensors_of(back), tensors_of(folder_of(model)));
-    CHECK(scratch.entries() == 2);
+    CHECK(scratch.entries() == entries_beside(file) + 2);
     const fs::path again = scratch.folder() / "again.safetensors";
     convert(back, again);
     check_equal(read_safetensors(again), read_safetensors(file));
@@ -160,9 +168,13 @@ TEST_CASE("what the UNet gives survives without a scheduler's config") {
   convert(model, other);
   CHECK(read_checkpoint(other).prediction.zero_snr);
   scratch.write("v/scheduler/scheduler_config.json", R"({"prediction_type": "sample"})");
+  const fs::path third = scratch.folder() / "sample.safetensors";
+  convert(model, third);
+  CHECK(read_checkpoint(third).prediction.type == "sample");
+  scratch.write("v/scheduler/scheduler_config.json", R"({"prediction_type": "flow"})");
   CHECK(fault_of(scratch, [&] { convert(model, scratch.folder() / "x.safetensors"); }) ==
-        "DIR/v: 'prediction_type' is \"sample\", which a single file cannot tell; convert to a "
-        "folder");
+        "DIR/v: 'prediction_type' is \"flow\": expected epsilon, v_prediction or sample; fetch the "
+        "folder again");
 }
 
 TEST_CASE("metadata goes along, from layout to layout") {
@@ -221,6 +233,17 @@ TEST_CASE("values beyond float16 are refused, and leave nothing behind") {
         "DIR/a.safetensors: tensor 'large' has values beyond float16's 65504; convert to bf16 or "
         "f32");
   CHECK(scratch.entries() == 1);
+}
+
+TEST_CASE("a disk that has no room is told before anything is written") {
+  const Scratch scratch;
+  Conversion conversion =
+      plan_conversion(folder_of("sd15_like"), scratch.folder() / "f", ModelLayout::Folder, {});
+  conversion.weights[0].tensors[0].target.spec.shape = {1LL << 50};  // 4 PiB
+  CHECK(fault_of(scratch, [&] {
+          write_conversion(conversion, {});
+        }).starts_with("'DIR/f': expected 4096 TiB free, got "));
+  CHECK(scratch.entries() == 0);
 }
 
 TEST_CASE("what is there already is not written over") {

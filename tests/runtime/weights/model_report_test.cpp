@@ -1,5 +1,6 @@
 #include "weights/model_report.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "check.h"
@@ -59,6 +60,59 @@ TEST_CASE("unknown names, unneeded ones and metadata are told") {
   CHECK(parsed["parts"]["unet"]["tensors"] == 686);
   CHECK(parsed["layout"] == "single_file");
   CHECK(parsed["unknown"] == json({"holiday"}));
+}
+
+TEST_CASE("a file of one part is told as that part") {
+  const auto only = [](const std::string& model, const std::string& prefix) {
+    auto names = fakes::checkpoint_names(model);
+    std::erase_if(names, [&](const auto& name) { return !name.source.starts_with(prefix); });
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  const auto parts = [](const ModelReport& report) {
+    Names names;
+    for (const auto& [name, part] : report.parts) names.push_back(name);
+    return names;
+  };
+  const ModelReport unet = report_of_file(only("sdxl", "model.diffusion_model."));
+  CHECK(parts(unet) == Names{"unet"});
+  CHECK(unet.family == "Stable Diffusion XL");
+  CHECK(unet.prediction == "epsilon");
+  CHECK(unet.missing_parts == Names{"vae", "text_encoder", "text_encoder_2"});
+  CHECK(unet.vocabularies.empty());
+  auto bare = only("sd15", "first_stage_model.");
+  for (auto& name : bare) name.source.erase(0, std::string("first_stage_model.").size());
+  const ModelReport vae = report_of_file(bare);
+  CHECK(parts(vae) == Names{"vae"});
+  CHECK(vae.family == "unknown");
+  CHECK(vae.parts.at("vae").parameters == 83653863);
+  CHECK(vae.prediction.empty());
+  CHECK(vae.unknown.empty());
+  CHECK(to_text(vae).find("unknown, a single file") != std::string::npos);
+  const ModelReport text = report_of_file(only("sd15", "cond_stage_model."));
+  CHECK(parts(text) == Names{"text_encoder"});
+  CHECK(text.family == "Stable Diffusion 1");
+  CHECK(text.parts.at("text_encoder").parameters == 123060480);
+  const ModelReport second = report_of_file(only("sdxl", "conditioner.embedders.1."));
+  CHECK(parts(second) == Names{"text_encoder_2"});
+  CHECK(second.family == "Stable Diffusion XL");
+}
+
+TEST_CASE("whether a vocabulary is found, and where, is told") {
+  const ModelReport folder = report_of("reference/sdxl_like");
+  CHECK(folder.vocabularies.at("tokenizer") == "reference/sdxl_like/tokenizer");
+  CHECK(folder.vocabularies.at("tokenizer_2") == "reference/sdxl_like/tokenizer_2");
+  unsetenv("EMULSION_TOKENIZER");
+  const Scratch scratch;
+  const fs::path file = scratch.folder() / "model.safetensors";
+  fakes::write_hollow_checkpoint(file, fakes::checkpoint_names("sd15"));
+  const ModelReport none = report_of(file);
+  CHECK(none.vocabularies.at("tokenizer").empty());
+  CHECK(to_text(none).find("vocabulary of tokenizer: none found") != std::string::npos);
+  const ModelReport installed = report_of(file, {"reference/sd15_like/tokenizer"});
+  CHECK(installed.vocabularies.at("tokenizer") == "reference/sd15_like/tokenizer");
+  CHECK(json::parse(to_json(installed))["vocabularies"]["tokenizer"] ==
+        "reference/sd15_like/tokenizer");
 }
 
 TEST_CASE("a folder is told like a file, and its scheduler says what the UNet gives") {

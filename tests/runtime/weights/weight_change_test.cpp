@@ -35,7 +35,15 @@ std::vector<std::pair<const char*, WeightForm>> forms() {
       {"difference", Difference{half({320, 320, 3, 3})}},
       {"rotation", Rotation{half({8, 40, 40}), rescale, 1.0}},
       {"butterfly", ButterflyRotation{half({3, 8, 40, 40}), rescale, 1.0}},
+      {"columns by blocks", ColumnRotation{half({3, 72, 40, 40}), 40, rescale, 0, 0}},
+      {"columns by triangles", ColumnRotation{half({72, 780}), 40, {}, 5, 0.5}},
+      {"columns by one block", ColumnRotation{half({1, 780}), 40, {}, 0, 0}},
       {"factors", ChannelFactors{rescale}},
+      {"generalized",
+       GeneralizedLowRank{half({320, 16}), half({16, 320}), half({320, 16}), half({16, 2880}), {}}},
+      {"generalized with a core",
+       GeneralizedLowRank{half({320, 16}), half({16, 320}), half({320, 16}), half({16, 320}),
+                          half({16, 16, 3, 3})}},
   };
 }
 
@@ -95,6 +103,16 @@ TEST_CASE("a row of zeros stays one, whatever its norm") {
   const LowRank form{at::zeros({1, 4}), at::zeros({3, 1}), {}};
   const at::Tensor after = WeightChange(form, at::ones({3, 1})).applied(base, 1);
   CHECK(at::equal(after, base));
+}
+
+TEST_CASE("a rotation of columns keeps the lengths of the rows") {
+  const at::Tensor base = at::randn({320, 320, 3, 3});
+  for (const WeightForm& form : {WeightForm(ColumnRotation{half({3, 72, 40, 40}), 40, {}, 0, 0}),
+                                 WeightForm(ColumnRotation{half({72, 780}), 40, {}, 0, 0})}) {
+    const at::Tensor after = WeightChange(form).applied(base, 1);
+    const at::Tensor before = base.flatten(1).norm(2, {1}, false);
+    CHECK(after.flatten(1).norm(2, {1}, false).sub(before).abs().max().item<double>() < 1e-3);
+  }
 }
 
 TEST_CASE("a rotation keeps the lengths of the columns") {
