@@ -77,9 +77,9 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
   return y;
 }
 
-std::int64_t panel_conv_scratch(const ConvShape& shape) {
+std::int64_t panel_conv_scratch(const ConvShape& shape, std::int64_t threads) {
   const std::int64_t depth = shape.in * shape.kernel * shape.kernel;
-  return panel_scratch(shape.out, depth, std::min(shape.in, kPanelSegment)) + shape.in;
+  return panel_scratch(shape.out, depth, std::min(shape.in, kPanelSegment), threads) + shape.in;
 }
 
 }  // namespace emulsion::kernels

@@ -17,7 +17,8 @@ inline constexpr std::int64_t kFewestPanelChannels = 16;  // with fewer, the pan
 at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const ConvShape& shape);
 
-// Elements of float32 that are allocated besides the result and, for bfloat16, the widened map.
-std::int64_t panel_conv_scratch(const ConvShape& shape);
+// Elements of float32 that are allocated on so many threads, besides the result and, for bfloat16,
+// the widened map.
+std::int64_t panel_conv_scratch(const ConvShape& shape, std::int64_t threads);
 
 }  // namespace emulsion::kernels

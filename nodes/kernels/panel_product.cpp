@@ -260,9 +260,10 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
   }
 }
 
-std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length) {
+std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length,
+                           std::int64_t threads) {
   const std::int64_t block = packed_columns(columns, depth);
-  return block * depth + at::get_num_threads() * thread_scratch(block, length);
+  return block * depth + threads * thread_scratch(block, length);
 }
 
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -279,8 +280,8 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   return y.view(shape);
 }
 
-std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out) {
-  return panel_scratch(out, in, std::min(in, kPanelSegment));
+std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out, std::int64_t threads) {
+  return panel_scratch(out, in, std::min(in, kPanelSegment), threads);
 }
 
 }  // namespace emulsion::kernels

@@ -44,11 +44,12 @@ struct PanelWeight {
 // y [rows, columns] contiguous, float32 or bfloat16: its rows times the weight's, and the bias.
 void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y);
 
-// Elements of float32 that multiply_panels() allocates.
-std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length);
+// Elements of float32 that multiply_panels() allocates on so many threads.
+std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length,
+                           std::int64_t threads);
 
 // x [..., in], weight [out, in], bias [out] or undefined -> [..., out], in the dtype of x
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out);
+std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out, std::int64_t threads);
 
 }  // namespace emulsion::kernels

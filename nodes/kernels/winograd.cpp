@@ -210,8 +210,8 @@ EMULSION_AVX2 void transform_outputs(const Grid& grid, const float* products,
   }
 }
 
-std::int64_t filters_at_once(const WinogradShape& shape);
-std::int64_t tiles_at_once(const WinogradShape& shape);
+std::int64_t filters_at_once(const WinogradShape& shape, std::int64_t threads);
+std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads);
 
 // One convolution, with what it allocates.
 template <class Element>
@@ -222,8 +222,8 @@ class Winograd {
       : in_(x.size(1), x.size(2), x.size(3)),
         out_(y.size(1), y.size(2), y.size(3)),
         tiles_(winograd_tiles(x.size(0), in_.height, in_.width)),
-        filters_(filters_at_once({in_.channels, out_.channels, tiles_})),
-        strip_(tiles_at_once({in_.channels, out_.channels, tiles_})),
+        filters_(filters_at_once({in_.channels, out_.channels, tiles_}, at::get_num_threads())),
+        strip_(tiles_at_once({in_.channels, out_.channels, tiles_}, at::get_num_threads())),
         x_(static_cast<const Element*>(x.const_data_ptr())),
         weight_(static_cast<const Element*>(weight.const_data_ptr())),
         y_(static_cast<Element*>(y.mutable_data_ptr())),
@@ -300,16 +300,16 @@ class Winograd {
 };
 
 // Filters whose transform is kept at a time.
-std::int64_t filters_at_once(const WinogradShape& shape) {
-  const std::int64_t most = shape.tiles <= tiles_at_once(shape) ? kMostPassing : kMostKept;
+std::int64_t filters_at_once(const WinogradShape& shape, std::int64_t threads) {
+  const std::int64_t most = shape.tiles <= tiles_at_once(shape, threads) ? kMostPassing : kMostKept;
   const std::int64_t filters = most / (kCells * shape.in) / kPanelColumns * kPanelColumns;
   return std::min(shape.out, std::max(kPanelColumns, filters));
 }
 
 // Tiles whose transform is kept at a time: enough for all threads.
-std::int64_t tiles_at_once(const WinogradShape& shape) {
+std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads) {
   const std::int64_t fit = kMostInputs / (kCells * shape.in) / kTiles * kTiles;
-  const std::int64_t most = std::min(fit, kTiles * at::get_num_threads());
+  const std::int64_t most = std::min(fit, kTiles * threads);
   return std::min(shape.tiles, std::max(2 * kTiles, most));
 }
 
@@ -320,10 +320,9 @@ bool WinogradShape::pays() const {
          in % kPanelColumns == 0 && out % kPanelColumns == 0;
 }
 
-std::int64_t WinogradShape::scratch() const {
-  const std::int64_t own = kCells * kTiles * kFilters;
-  return kCells * in * (filters_at_once(*this) + tiles_at_once(*this)) +
-         at::get_num_threads() * own + in + out;
+std::int64_t WinogradShape::scratch(std::int64_t threads) const {
+  const std::int64_t transformed = filters_at_once(*this, threads) + tiles_at_once(*this, threads);
+  return kCells * (in * transformed + threads * kTiles * kFilters) + in + out;
 }
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width) {

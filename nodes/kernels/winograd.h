@@ -19,8 +19,8 @@ struct WinogradShape {
 
   // Transformed weights are four times as large: there must be tiles enough that share them.
   bool pays() const;
-  // Elements of float32 that are allocated at once besides the result.
-  std::int64_t scratch() const;
+  // Elements of float32 that are allocated at once on so many threads, besides the result.
+  std::int64_t scratch(std::int64_t threads) const;
 };
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width);

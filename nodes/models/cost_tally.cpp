@@ -32,7 +32,7 @@ void attend_fused(Tally& tally, const AttentionStep& step) {
   const std::int64_t thread =
       q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
   tally.pass(step.B * step.L * step.width + packed,
-             (step.B * step.heads * step.L + thread * thread_count()) * kFloat);
+             (step.B * step.heads * step.L + thread * tally.threads()) * kFloat);
 }
 
 // A convolution on copies in float32.
@@ -48,6 +48,7 @@ Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
     : dtype_(dtype),
       by_panels_(kernels::panels_hold(dtype)),
       widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
+      threads_(thread_count()),
       element_(static_cast<Bytes>(c10::elementSize(dtype))),
       branches_(branches) {}
 
@@ -67,7 +68,7 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   if (!by_panels_) pack(in);
   const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
   if (by_panels_)
-    pass_on_cpu(rows * out, kernels::panel_linear_scratch(in, out) * kFloat);
+    pass_on_cpu(rows * out, kernels::panel_linear_scratch(in, out, threads_) * kFloat);
   else if (widens_)
     pass_on_cpu(rows * out, (at_once * (in + out) + in * out) * kFloat);
   const BranchLoad::Kind& beside = branches_.linears;
@@ -96,7 +97,7 @@ void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) 
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + branch_ + packed_ * thread_count() + kSmall,
+  return {.workspace = peak_ + branch_ + packed_ * threads_ + kSmall,
           .work = work_,
           .cpu_workspace = cpu_peak_ - peak_};
 }
@@ -116,18 +117,18 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
   return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
 }
 
-std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype) const {
+std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype, std::int64_t threads) const {
   const kernels::WinogradShape tiled{in, out, tiles};
-  if (tiles > 0 && tiled.pays()) return tiled.scratch();
+  if (tiles > 0 && tiled.pays()) return tiled.scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
-  return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel});
+  return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }
 
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(step);
   if (tally.by_panels() && step.in >= kernels::kFewestPanelChannels) {
     tally.pass_elsewhere(step.result() + step.scratch());
-    tally.pass_on_cpu(step.result(), step.panel_scratch(tally.dtype()) * kFloat);
+    tally.pass_on_cpu(step.result(), step.panel_scratch(tally.dtype(), tally.threads()) * kFloat);
   } else {
     tally.pass(step.result() + step.scratch());
     if (tally.dtype() == at::kFloat || tally.widens())

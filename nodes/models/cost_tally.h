@@ -14,7 +14,7 @@ struct ConvStep {
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
   // by panels for maps of a dtype.
   std::int64_t scratch() const;
-  std::int64_t panel_scratch(c10::ScalarType dtype) const;
+  std::int64_t panel_scratch(c10::ScalarType dtype, std::int64_t threads) const;
   std::int64_t weights() const { return in * out * kernel * kernel; }
   std::int64_t input() const { return in * from; }
   std::int64_t result() const { return out * to; }
@@ -30,6 +30,7 @@ class Tally {
   // layers.h.
   bool by_panels() const { return by_panels_; }
   bool widens() const { return widens_; }
+  std::int64_t threads() const { return threads_; }
 
   void hold(std::int64_t elements) {
     held_ += elements * element_;
@@ -71,6 +72,7 @@ class Tally {
 
   c10::ScalarType dtype_;
   bool by_panels_, widens_;
+  std::int64_t threads_;
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
   Bytes packed_ = 0;  // the most that any product packs
   BranchLoad branches_;

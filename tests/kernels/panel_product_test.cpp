@@ -58,8 +58,8 @@ TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
 }
 
 TEST_CASE("what is packed at a time does not grow with the weight") {
-  CHECK(panel_linear_scratch(1280, 10240) <= panel_linear_scratch(1280, 1280));
-  CHECK(panel_linear_scratch(1280, 10240) < 1280 * 10240);
+  CHECK(panel_linear_scratch(1280, 10240, 2) <= panel_linear_scratch(1280, 1280, 2));
+  CHECK(panel_linear_scratch(1280, 10240, 2) < 1280 * 10240);
 }
 
 }  // namespace
