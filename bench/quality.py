@@ -28,18 +28,14 @@ SHORTCUTS: list[dict[str, float]] = [
     {},
     {"guidance_begin": 0.1, "guidance_end": 0.8},
     {"guidance_begin": 0.2, "guidance_end": 0.6},
-    {"guidance_end": 0.4},
     {"cache_interval": 2},
     {"cache_interval": 3},
     {"cache_interval": 5},
     {"cache_interval": 3, "cache_branch": 2},
-    {"cache_interval": 3, "cache_branch": 5},
-    {"skip_threshold": 0.02},
     {"skip_threshold": 0.05},
     {"skip_threshold": 0.1},
     {"merge_ratio": 0.25},
     {"merge_ratio": 0.5},
-    {"merge_ratio": 0.75},
     {"cache_interval": 2, "guidance_begin": 0.1, "guidance_end": 0.8},
 ]
 WHOLE = re.compile(r"(\d+) of (\d+) evaluations")
@@ -55,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench quality", description=__doc__)
     parser.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--model", choices=GRAPHS, action="append", help="default: both")
-    parser.add_argument("--pictures", type=int, default=8, help="of each model and strength")
+    parser.add_argument("--pictures", type=int, default=4, help="of each model and strength")
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     options.model = options.model or list(GRAPHS)

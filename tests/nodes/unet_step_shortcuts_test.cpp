@@ -44,6 +44,13 @@ struct LoopCase {
   }
 };
 
+// All steps at the noise of the first.
+void stand_still(fakes::NodeCase& node) {
+  auto& schedule = std::get<Bundle>(node.inputs.find("schedule")->second);
+  schedule["sigmas"] = at::full({kSteps + 1}, 10.0, c10::kDouble);
+  schedule["timesteps"] = at::full({kSteps}, 999.0, c10::kDouble);
+}
+
 at::Tensor denoised(const RunContext::Values& outputs) {
   return std::get<at::Tensor>(outputs.at("denoised"));
 }
@@ -128,11 +135,8 @@ TEST_CASE("features of the same latent give what a whole evaluation gives, in ev
     auto node = loop.node(0, {{"cache_interval", std::int64_t{2}}});
     node.variant = variant;
     const RunContext::Values whole = fakes::run_node(node);
-    // The second step, made to stand where the first does.
     node.inputs["index"] = std::int64_t{1};
-    auto& schedule = std::get<Bundle>(node.inputs.find("schedule")->second);
-    schedule["sigmas"] = at::full({kSteps + 1}, 10.0, c10::kDouble);
-    schedule["timesteps"] = at::full({kSteps}, 999.0, c10::kDouble);
+    stand_still(node);
     node.inputs["state"] = state(whole);
     CHECK(fakes::distance(denoised(fakes::run_node(node)), denoised(whole)) < 1e-4);
     CHECK(to_text(fakes::forecast_node(node).outputs.at("state")) ==
@@ -156,6 +160,7 @@ TEST_CASE("all but the first two steps and the last may be skipped, and give wha
   for (std::int64_t index = 0; index < kSteps; ++index) {
     CAPTURE(index);
     auto node = loop.node(index, {{"skip_threshold", 1.0}});
+    stand_still(node);
     const double move = 1e-3 * static_cast<double>(index);
     node.inputs["latent"] = std::get<at::Tensor>(node.inputs.at("latent")) + move;
     if (index > 0) node.inputs["state"] = state(before);
