@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "emulsion/memory.h"
 #include "emulsion/weights.h"
@@ -46,9 +47,16 @@ struct MapBatch {
 Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64_t tokens,
                     c10::ScalarType dtype, const BranchLoad& branches = {});
 
+// What an evaluation of a UNet leaves out.
+struct UnetShortcuts {
+  std::optional<std::int64_t> outside;  // this branch's features are given, see DeepFeatures
+  double merge_ratio = 0;               // see TokenMerging
+};
+
 // `latent` is what the UNet sees: with guidance in one batch, twice the images.
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
-               c10::ScalarType dtype, const BranchLoad& branches = {});
+               c10::ScalarType dtype, const BranchLoad& branches = {},
+               const UnetShortcuts& shortcuts = {});
 
 Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype);
 

@@ -1,12 +1,17 @@
 #include <vector>
 
 #include "models/cost_tally.h"
+#include "models/token_merging.h"
 #include "models/unet_blocks.h"
 
 namespace emulsion::models {
 namespace {
 
 using Level = UnetConfig::Level;
+
+constexpr Bytes kFloat = 4;
+constexpr Bytes kIndexes = 64;  // of each token that may be merged
+constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 
 // So many tokens of width C through a feed-forward and the norm before it.
 void feed_forward(Tally& tally, std::int64_t C, std::int64_t tokens) {
@@ -23,26 +28,53 @@ void feed_forward(Tally& tally, std::int64_t C, std::int64_t tokens) {
   tally.add(C * tokens);
 }
 
+// Follows MergedTokens: what it allocates, and the cosines.
+void merge(Tally& tally, const Level& level, const MapBatch& map, double ratio) {
+  const std::int64_t P = map.pixels(), C = level.channels;
+  const MergedCount count(map.height, map.width, ratio);
+  tally.attend(static_cast<double>(map.batch * count.sources * C * count.targets));
+  tally.touch(8 * C * P);
+  const std::int64_t scores = map.batch * kMergingRows * count.targets;
+  tally.pass(0, (2 * C * P + scores) * kFloat + P * kIndexes);
+  tally.pass(5 * C * P, P * kIndexes);  // normed, apart, counted, and joined again
+}
+
+// The first attention of a block, of tokens that may be merged.
+void attend_to_itself(Tally& tally, const Level& level, const MapBatch& map,
+                      std::int64_t context_tokens, double merge_ratio) {
+  const std::int64_t P = map.pixels(), C = level.channels;
+  const std::int64_t own = MergedCount(map.height, map.width, merge_ratio).left;
+  const bool to_text = level.only_cross_attention;
+  std::int64_t held = C * map.batch * own;  // normed
+  tally.norm(C * P);
+  if (merge_ratio > 0) {
+    merge(tally, level, map, merge_ratio);
+    held += P * kIndexes / static_cast<std::int64_t>(c10::elementSize(tally.dtype()));
+  }
+  tally.hold(held);
+  attention(tally, {C, level.heads, map.batch, own, to_text ? context_tokens : own},
+            to_text ? level.context_width : C);
+  tally.drop(held);
+  tally.add(C * P);
+}
+
 // The tokens are held by the caller.
 void transformer_block(Tally& tally, const Level& level, const MapBatch& map,
-                       std::int64_t context_tokens) {
+                       std::int64_t context_tokens, double merge_ratio) {
   const std::int64_t P = map.pixels(), C = level.channels, L = P / map.batch;
-  const bool to_text = level.only_cross_attention;
-  for (const bool is_cross : {to_text, true}) {
-    tally.norm(C * P);
-    tally.hold(C * P);  // normed
-    attention(tally, {C, level.heads, map.batch, L, is_cross ? context_tokens : L},
-              is_cross ? level.context_width : C);
-    tally.drop(C * P);
-    tally.add(C * P);
-  }
+  attend_to_itself(tally, level, map, context_tokens, merge_ratio);
+  tally.norm(C * P);
+  tally.hold(C * P);  // normed
+  attention(tally, {C, level.heads, map.batch, L, context_tokens}, level.context_width);
+  tally.drop(C * P);
+  tally.add(C * P);
   for (std::int64_t begin = 0; begin < P; begin += kFeedForwardRows)
     feed_forward(tally, C, std::min(kFeedForwardRows, P - begin));
 }
 
 // The transformer's input is held by the caller, its result is added to what is held.
-void transformer(Tally& tally, const Level& level, const MapBatch& map,
-                 std::int64_t context_tokens) {
+void transformer(Tally& tally, const Level& level, const MapBatch& map, std::int64_t context_tokens,
+                 double merge_ratio) {
   const std::int64_t P = map.pixels(), C = level.channels;
   tally.norm(C * P);
   tally.hold(C * P);  // normed
@@ -50,7 +82,7 @@ void transformer(Tally& tally, const Level& level, const MapBatch& map,
   tally.hold(C * P);  // the tokens
   tally.drop(C * P);
   for (std::int64_t i = 0; i < level.transformer_layers; ++i)
-    transformer_block(tally, level, map, context_tokens);
+    transformer_block(tally, level, map, context_tokens, merge_ratio);
   tally.multiply(P, C, C);
   tally.hold(C * P);
   tally.drop(C * P);
@@ -65,11 +97,16 @@ MapBatch half(const MapBatch& map) {
 class UnetWalk {
  public:
   UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype,
-           const BranchLoad& branches)
-      : config_(config), context_tokens_(context_tokens), tally_(dtype, branches) {}
+           const BranchLoad& branches, const UnetShortcuts& shortcuts)
+      : config_(config),
+        context_tokens_(context_tokens),
+        most_skips_(shortcuts.outside ? static_cast<std::size_t>(*shortcuts.outside) + 1 : kAll),
+        merge_ratio_(shortcuts.merge_ratio),
+        tally_(dtype, branches) {}
 
   Cost cost(const MapBatch& latent) {
     map_ = latent;
+    find_merged(latent);
     channels_ = config_.down.front().channels;
     embed();
     tally_.hold(config_.in_channels * map_.pixels());  // the sample in the layout of maps
@@ -77,7 +114,7 @@ class UnetWalk {
     tally_.drop(config_.in_channels * map_.pixels());
     skips_ = {{map_, channels_}};
     go_down();
-    go_through_middle();
+    if (most_skips_ == kAll) go_through_middle();
     go_up();
     tally_.norm(channels_ * map_.pixels());
     tally_.activate(channels_ * map_.pixels());
@@ -93,11 +130,23 @@ class UnetWalk {
     std::int64_t channels;
   };
 
+<<<<<<< HEAD
   void embed() {
     const std::int64_t E = config_.time_width;
     tally_.multiply(1, channels_, E);
     if (config_.added_width > 0) tally_.multiply(1, config_.added_width, E);
     tally_.multiply(1, E, E);
+=======
+  // True on the outermost maps that are attended to.
+  bool merges() const { return map_.height == merged_.height && map_.width == merged_.width; }
+
+  void find_merged(MapBatch map) {
+    for (const Level& level : config_.down) {
+      if (level.transformer_layers > 0) break;
+      map = half(map);
+    }
+    merged_ = map;
+>>>>>>> fewer
   }
 
   void unit(const Level& level, std::int64_t in, bool owns_input) {
@@ -105,17 +154,19 @@ class UnetWalk {
     if (owns_input) tally_.drop(in * map_.pixels());
     channels_ = level.channels;
     if (level.transformer_layers == 0) return;
-    transformer(tally_, level, map_, context_tokens_);
+    transformer(tally_, level, map_, context_tokens_, merges() ? merge_ratio_ : 0);
     tally_.drop(channels_ * map_.pixels());  // its input
   }
 
   void go_down() {
     for (std::size_t i = 0; i < config_.down.size(); ++i) {
       for (std::int64_t j = 0; j < config_.down[i].layers; ++j) {
+        if (skips_.size() == most_skips_) return;
         unit(config_.down[i], channels_, false);  // the input stays, as a skip
         skips_.push_back({map_, channels_});
       }
       if (i + 1 == config_.down.size()) continue;
+      if (skips_.size() == most_skips_) return;
       tally_.pass(2 * channels_ * map_.pixels());  // padded where the convolution does not pad
       const std::int64_t before = map_.pixels();
       map_ = half(map_);
@@ -132,19 +183,27 @@ class UnetWalk {
   }
 
   void go_up() {
-    bool is_skip = config_.middle.layers == 0;  // the first x is then the last skip
+    // The first x is then the last skip, or given from outside: it is not dropped.
+    bool is_others = config_.middle.layers == 0 || most_skips_ != kAll, begun = false;
+    std::size_t left = 0;
+    for (const Level& level : config_.up) left += static_cast<std::size_t>(level.layers);
     for (std::size_t i = 0; i < config_.up.size(); ++i) {
       for (std::int64_t j = 0; j < config_.up[i].layers; ++j) {
+        if (left-- > skips_.size()) {
+          channels_ = config_.up[i].channels;
+          continue;
+        }
+        begun = true;
         const Skip skip = skips_.back();
         skips_.pop_back();
         const std::int64_t joined = channels_ + skip.channels;
         tally_.copy(joined * map_.pixels());
         tally_.hold(joined * map_.pixels());
-        tally_.drop((is_skip ? skip.channels : joined) * map_.pixels());
-        is_skip = false;
+        tally_.drop((is_others ? skip.channels : joined) * map_.pixels());
+        is_others = false;
         unit(config_.up[i], joined, true);
       }
-      if (i + 1 == config_.up.size()) continue;
+      if (i + 1 == config_.up.size() || !begun) continue;
       const std::int64_t before = map_.pixels();
       map_ = skips_.back().map;
       tally_.touch(channels_ * (before + map_.pixels()));
@@ -157,16 +216,18 @@ class UnetWalk {
 
   const UnetConfig& config_;
   std::int64_t context_tokens_, channels_ = 0;
+  std::size_t most_skips_;
+  double merge_ratio_;
   Tally tally_;
-  MapBatch map_;
+  MapBatch map_, merged_;
   std::vector<Skip> skips_;
 };
 
 }  // namespace
 
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
-               c10::ScalarType dtype, const BranchLoad& branches) {
-  return UnetWalk(config, context_tokens, dtype, branches).cost(latent);
+               c10::ScalarType dtype, const BranchLoad& branches, const UnetShortcuts& shortcuts) {
+  return UnetWalk(config, context_tokens, dtype, branches, shortcuts).cost(latent);
 }
 
 }  // namespace emulsion::models

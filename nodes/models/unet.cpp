@@ -7,6 +7,8 @@ namespace {
 
 using Level = UnetConfig::Level;
 
+constexpr std::size_t kAll = static_cast<std::size_t>(-1);
+
 std::int64_t outermost(const UnetConfig& config) { return config.down.front().channels; }
 
 Unet::DownBlock down_block(const WeightView& w, std::int64_t in, const Level& level,
@@ -108,32 +110,71 @@ at::Tensor Unet::embedded(double timestep, const UnetCondition& condition) const
   return time;
 }
 
-at::Tensor Unet::operator()(const at::Tensor& sample, double timestep,
-                            const UnetCondition& condition, const Checkpoint& checkpoint) const {
-  const UnetInputs inputs{embedded(timestep, condition), condition.context, checkpoint};
-  at::Tensor x = conv_in(in_map_layout(sample));
-  std::vector<at::Tensor> skips = {x};
+// That of the outermost maps that are attended to.
+void Unet::set_size(TokenMerging& merging, const at::Tensor& sample) const {
+  merging.height = sample.size(2);
+  merging.width = sample.size(3);
+  for (const DownBlock& block : down) {
+    if (!block.units.empty() && block.units.front().attention) return;
+    merging.height = (merging.height + 1) / 2;
+    merging.width = (merging.width + 1) / 2;
+  }
+  merging.ratio = 0;
+}
+
+std::vector<at::Tensor> Unet::way_down(const at::Tensor& sample, const UnetInputs& inputs,
+                                       std::size_t most) const {
+  std::vector<at::Tensor> skips = {conv_in(in_map_layout(sample))};
   for (const DownBlock& block : down) {
     for (const UnetUnit& unit : block.units) {
-      x = unit(std::move(x), inputs);
-      skips.push_back(x);
+      if (skips.size() == most) return skips;
+      skips.push_back(unit(skips.back(), inputs));
     }
     if (!block.downsampler) continue;
-    x = downsampled(x, (*block.downsampler)());
-    skips.push_back(x);
+    if (skips.size() == most) return skips;
+    skips.push_back(downsampled(skips.back(), (*block.downsampler)()));
   }
+  return skips;
+}
+
+at::Tensor Unet::through_middle(at::Tensor x, const UnetInputs& inputs) const {
   for (const UnetUnit& unit : middle) x = unit(std::move(x), inputs);
   if (middle_end) x = (*middle_end)()(x, inputs.time);
+  return x;
+}
+
+at::Tensor Unet::way_up(at::Tensor x, std::vector<at::Tensor> skips, const UnetInputs& inputs,
+                        DeepFeatures* deep) const {
+  std::size_t units = 0;
+  for (const UpBlock& block : up) units += block.units.size();
+  const std::size_t first = units - skips.size();  // of those that are evaluated
+  std::size_t position = 0;
   for (const UpBlock& block : up) {
     for (const UnetUnit& unit : block.units) {
+      if (position++ < first) continue;
+      if (deep != nullptr && static_cast<std::int64_t>(skips.size()) == deep->branch + 1)
+        deep->map = x;
       x = at::cat({x, skips.back()}, 1);
       skips.pop_back();
       x = unit(std::move(x), inputs);
     }
-    if (!block.upsampler) continue;
+    if (!block.upsampler || position <= first) continue;
     x = upsample(x, skips.back().size(2), skips.back().size(3));  // odd sizes do not just double
     x = (*block.upsampler)()(x);
   }
+  return x;
+}
+
+at::Tensor Unet::operator()(const at::Tensor& sample, double timestep,
+                            const UnetCondition& condition, const Checkpoint& checkpoint,
+                            DeepFeatures* deep, TokenMerging merging) const {
+  set_size(merging, sample);
+  const UnetInputs inputs{embedded(timestep, condition), condition.context, checkpoint, merging};
+  const bool reuses = deep != nullptr && deep->map.defined();
+  const std::size_t most = reuses ? static_cast<std::size_t>(deep->branch) + 1 : kAll;
+  std::vector<at::Tensor> skips = way_down(sample, inputs, most);
+  at::Tensor x = reuses ? deep->map : through_middle(skips.back(), inputs);
+  x = way_up(std::move(x), std::move(skips), inputs, deep);
   x = norm_out.activated(x);
   return conv_out(x);
 }

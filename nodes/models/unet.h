@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "models/deep_features.h"
 #include "models/time_embedding.h"
 #include "models/unet_blocks.h"
 
@@ -41,10 +42,22 @@ struct Unet {
   Unet(const WeightView& w, const UnetConfig& config);
   // What the model predicts: noise, velocity or sample.
   // sample [B, C, h, w] in the dtype of the weights -> [B, C, h, w]
+  // With `deep`, its map is taken and what lies inside of it is left out; where it has none, it is
+  // given that of this evaluation.  The outermost self-attention merges tokens as `merging` says;
+  // its size is set here.
   at::Tensor operator()(const at::Tensor& sample, double timestep, const UnetCondition& condition,
-                        const Checkpoint& checkpoint) const;
+                        const Checkpoint& checkpoint, DeepFeatures* deep = nullptr,
+                        TokenMerging merging = {}) const;
 
  private:
+  // The skip connections, outermost first: all of them, or the first `most`.
+  std::vector<at::Tensor> way_down(const at::Tensor& sample, const UnetInputs& inputs,
+                                   std::size_t most) const;
+  void set_size(TokenMerging& merging, const at::Tensor& sample) const;
+  at::Tensor through_middle(at::Tensor x, const UnetInputs& inputs) const;
+  // x is what meets the last of `skips`.
+  at::Tensor way_up(at::Tensor x, std::vector<at::Tensor> skips, const UnetInputs& inputs,
+                    DeepFeatures* deep) const;
   // [1 or B, E], activated: every residual block begins with that
   at::Tensor embedded(double timestep, const UnetCondition& condition) const;
 

@@ -42,8 +42,13 @@ TransformerBlock::TransformerBlock(const WeightView& w, const UnetConfig::Level&
       ff(w.scope("ff"), level.channels),
       only_cross_attention(level.only_cross_attention) {}
 
-void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context) const {
-  {
+void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context,
+                              const TokenMerging* merging) const {
+  if (merging != nullptr) {
+    const MergedTokens tokens(x, *merging);
+    const at::Tensor normed = tokens.merged(norm1(x));
+    x.add_(tokens.restored(attn1(normed, only_cross_attention ? context : normed)));
+  } else {
     const at::Tensor normed = norm1(x);
     x.add_(attn1(normed, only_cross_attention ? context : normed));
   }
@@ -67,9 +72,9 @@ TransformerStage::TransformerStage(const WeightView& w, const UnetConfig::Level&
 }
 
 at::Tensor TransformerStage::operator()(const at::Tensor& map, at::Tensor tokens,
-                                        const at::Tensor& context) const {
+                                        const UnetInputs& inputs) const {
   if (proj_in) tokens = (*proj_in)(tokens_of((*norm)(map)));
-  block.apply_(tokens, context);
+  block.apply_(tokens, inputs.context, inputs.merging.on(map) ? &inputs.merging : nullptr);
   return proj_out ? (*proj_out)(tokens) : tokens;
 }
 
@@ -79,10 +84,10 @@ SpatialTransformer::SpatialTransformer(const WeightView& w, const UnetConfig::Le
     stages.emplace_back(w, level, norm, i);
 }
 
-at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const at::Tensor& context) const {
+at::Tensor SpatialTransformer::operator()(const at::Tensor& x, const UnetInputs& inputs) const {
   at::Tensor tokens;  // [B, H*W, C]
   for (const Streamed<TransformerStage>& stage : stages)
-    tokens = stage()(x, std::move(tokens), context);
+    tokens = stage()(x, std::move(tokens), inputs);
   return map_of(tokens, x.size(2), x.size(3)).add_(x);
 }
 
@@ -96,7 +101,7 @@ UnetUnit::UnetUnit(const WeightView& block, std::int64_t position, const ResnetB
 at::Tensor UnetUnit::operator()(at::Tensor x, const UnetInputs& inputs) const {
   inputs.checkpoint();
   x = resnet()(x, inputs.time);
-  return attention ? (*attention)(x, inputs.context) : x;
+  return attention ? (*attention)(x, inputs) : x;
 }
 
 }  // namespace emulsion::models

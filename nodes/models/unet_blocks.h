@@ -6,6 +6,7 @@
 #include "models/attention.h"
 #include "models/layers.h"
 #include "models/streamed.h"
+#include "models/token_merging.h"
 
 namespace emulsion::models {
 
@@ -29,8 +30,17 @@ struct TransformerBlock {
   bool only_cross_attention;  // attn1 attends to the text, too
 
   TransformerBlock(const WeightView& w, const UnetConfig::Level& level);
-  // x [B, L, D] in place and contiguous, context [B, S, context_width]
-  void apply_(at::Tensor& x, const at::Tensor& context) const;
+  // x [B, L, D] in place and contiguous, context [B, S, context_width]; attn1 works on merged
+  // tokens if `merging` is not null
+  void apply_(at::Tensor& x, const at::Tensor& context, const TokenMerging* merging) const;
+};
+
+// What every unit of a UNet is given besides its feature map.
+struct UnetInputs {
+  at::Tensor time;     // [1 or B, E], activated
+  at::Tensor context;  // [B, S, context_width]
+  const Checkpoint& checkpoint;
+  TokenMerging merging = {};
 };
 
 // One of a spatial transformer's blocks; the first has the way in before it, the last the way out.
@@ -42,7 +52,7 @@ struct TransformerStage {
   TransformerStage(const WeightView& w, const UnetConfig::Level& level, const NormConfig& norm,
                    std::int64_t position);
   // map [B, C, H, W]; tokens [B, H*W, C], undefined for the first -> [B, H*W, C]
-  at::Tensor operator()(const at::Tensor& map, at::Tensor tokens, const at::Tensor& context) const;
+  at::Tensor operator()(const at::Tensor& map, at::Tensor tokens, const UnetInputs& inputs) const;
 };
 
 // Transformer blocks over the positions of a feature map, around which its input is added.
@@ -50,14 +60,7 @@ struct SpatialTransformer {
   std::vector<Streamed<TransformerStage>> stages;
 
   SpatialTransformer(const WeightView& w, const UnetConfig::Level& level, const NormConfig& norm);
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context) const;
-};
-
-// What every unit of a UNet is given besides its feature map.
-struct UnetInputs {
-  at::Tensor time;     // [1 or B, E], activated
-  at::Tensor context;  // [B, S, context_width]
-  const Checkpoint& checkpoint;
+  at::Tensor operator()(const at::Tensor& x, const UnetInputs& inputs) const;
 };
 
 // A residual block with the transformer behind it, if there is one.

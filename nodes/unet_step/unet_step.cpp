@@ -1,41 +1,28 @@
+#include "conditions.h"
+#include "evaluation.h"
 #include "models/cost.h"
 #include "models/ops.h"
 #include "models/unet.h"
+#include "shortcuts.h"
+#include "skipping.h"
 
 namespace emulsion {
 namespace {
 
-const char* const kBatched = "batched";
-const char* const kSequential = "sequential";
-const char* const kOneByOne = "one_by_one";
-
-// Times that the states must be repeated, so that both conditions have as many tokens; 0 where no
-// whole number does it.  Softmax over repeated keys and values gives what it gave before.
-std::int64_t repeats(std::int64_t tokens, std::int64_t other) {
-  if (tokens >= other) return 1;
-  return other % tokens == 0 ? other / tokens : 0;
-}
-
-bool can_batch(std::int64_t negative, std::int64_t positive) {
-  return repeats(negative, positive) > 0 && repeats(positive, negative) > 0;
-}
+constexpr PortType kState{"unet_state", Holding::Bundle, "what one step keeps for the next"};
 
 // Where on the schedule an evaluation stands.
 struct Moment {
   double sigma, timestep;
 };
 
-Moment moment_at(const Bundle& schedule, std::int64_t index) {
+Moment moment_at(const Bundle& schedule, const LoopSpan& span, std::int64_t index) {
   const at::Tensor& sigmas = schedule.at("sigmas");        // [n+1] float64, on the host
   const at::Tensor& timesteps = schedule.at("timesteps");  // [n] float64, on the host
-  const auto found = schedule.find("first");               // [1] float64, on the host
-  const std::int64_t first =
-      found == schedule.end() ? 0
-                              : static_cast<std::int64_t>(*found->second.const_data_ptr<double>());
-  const std::int64_t place = first + index;
+  const std::int64_t place = span.first + index;
   if (index < 0 || place >= timesteps.numel())
     throw GraphError(
-        str("input 'index': expected 0 to ", timesteps.numel() - first - 1, ", got ", index));
+        str("input 'index': expected 0 to ", timesteps.numel() - span.first - 1, ", got ", index));
   return {sigmas.const_data_ptr<double>()[place], timesteps.const_data_ptr<double>()[place]};
 }
 
@@ -53,20 +40,12 @@ at::Tensor denoised_from(at::Tensor prediction, const at::Tensor& x, double sigm
   return prediction;
 }
 
-// "Common Diffusion Noise Schedules and Sample Steps are Flawed" (Lin et al. 2023), section 3.4:
-// guidance makes pictures too bright; each sample goes the share `amount` of the way to the spread
-// that it has without guidance.  [B, C, h, w] each, in place
-void rescale_(at::Tensor& guided, const at::Tensor& positive, double amount) {
-  const auto spread = [](const at::Tensor& x) { return x.std({1, 2, 3}, true, true); };
-  const at::Tensor ratio = spread(positive).div_(spread(guided));  // [B, 1, 1, 1]
-  guided.mul_(ratio.mul_(amount).add_(1 - amount));
-}
-
 class UnetStep final : public Node {
  public:
   explicit UnetStep(const Params& params)
-      : guidance_(params.get<double>("guidance")),
-        rescale_amount_(params.get<double>("guidance_rescale")) {}
+      : guidance_{params.get<double>("guidance"), params.get<double>("guidance_rescale")},
+        shortcuts_(params),
+        merge_seed_(static_cast<std::uint64_t>(params.get<std::int64_t>("merge_seed"))) {}
 
   Forecast forecast(const ForecastContext& context) const override {
     const models::UnetConfig config = models::read_unet_config(context.component("unet"));
@@ -78,169 +57,148 @@ class UnetStep final : public Node {
     if (latent.shape.size() != 4 || latent.shape[1] != config.in_channels)
       throw GraphError(str("input 'latent': expected [B, ", config.in_channels, ", h, w], got ",
                            shape_text(latent.shape)));
-    const std::int64_t positive = tokens_of(context, "positive", config);
-    const std::int64_t negative = guided() ? tokens_of(context, "negative", config) : positive;
-    const Evaluations plan = evaluations(context.variant(), latent.shape[0], negative, positive);
-    const models::MapBatch batch{plan.batch, latent.shape[2], latent.shape[3]};
+    const Tokens tokens = tokens_of(context, config);
     // In float32, and as many of the model's input: x, both predictions and their difference.
     const Bytes latents = 8 * latent.count() * 4;
-    const std::int64_t tokens = std::max(positive, negative);
-    const models::Cost cost =
-        models::unet_cost(config, batch, tokens, context.dtype(), models::branch_load(weights));
-    Forecast forecast{
-        .outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}}},
-        .workspace = latents + context_bytes(context, config, tokens) + cost.workspace,
-        .work = models::repeated(cost.work, plan.count),
-        .passes = plan.count,
-        .cpu_workspace = cost.cpu_workspace};
+    Forecast forecast{.outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}},
+                                  {"state", state_spec(context, config)}},
+                      .passes = 0};
+    for (const auto& [kind, share] : shortcuts_.shares(span_of(context)))
+      add_steps(forecast, context, config, tokens, kind, share);
+    forecast.workspace += latents + conditions::bytes(context, config, tokens.most());
     forecast.work.traffic += static_cast<double>(3 * latents);  // scaled, guided, denoised
     return forecast;
   }
 
   void run(RunContext& context) const override {
-    const models::Unet unet(context.weights("unet"),
-                            models::read_unet_config(context.component("unet")));
     const at::Tensor& x = context.tensor("latent");  // [B, C, h, w]
-    const Moment moment =
-        moment_at(context.bundle("schedule"), context.value<std::int64_t>("index"));
+    const LoopSpan span = span_of(context);
+    const std::int64_t index = context.value<std::int64_t>("index");
+    const Moment moment = moment_at(context.bundle("schedule"), span, index);
     const at::Tensor scaled =
         x.mul(1 / std::sqrt(moment.sigma * moment.sigma + 1)).to(context.dtype());
-    const at::Tensor prediction = context.variant() == kOneByOne
-                                      ? one_by_one(context, unet, scaled, moment)
-                                      : predict(context, unet, scaled, moment);
-    const models::Prediction kind = models::read_prediction(context.component("config"));
-    context.output("denoised", denoised_from(prediction, x, moment.sigma, kind).contiguous());
+    Result result = shortcuts_.may_skip(span, index) ? skipped(context, scaled, index) : Result{};
+    if (!result.denoised.defined()) result = evaluated(context, scaled, span, moment, index);
+    if (shortcuts_.any() && index + 1 == span.count)
+      context.warn(shortcuts_.told(
+          span, shortcuts_.skips() ? skipping::skipped_steps(result.state) : std::vector<bool>()));
+    context.output("denoised", std::move(result.denoised));
+    context.output("state", std::move(result.state));
   }
 
  private:
-  // How often the UNet is evaluated, and on how many samples at once.
+  // Of the two conditions.
+  struct Tokens {
+    std::int64_t negative, positive;
+
+    std::int64_t most() const { return std::max(negative, positive); }
+  };
+
+  struct Result {
+    at::Tensor denoised;  // [B, C, h, w], float32
+    Bundle state;
+  };
+
+  // That of the step before, if little of it is expected to change, else none.
+  Result skipped(const RunContext& context, const at::Tensor& scaled, std::int64_t index) const {
+    const skipping::State state(state_of(context));
+    if (!state.holds(scaled, shortcuts_.skip_threshold())) return {};
+    return {state.denoised(), state.skipped(index)};
+  }
+
+  Result evaluated(const RunContext& context, const at::Tensor& scaled, const LoopSpan& span,
+                   const Moment& moment, std::int64_t index) const {
+    const models::Unet unet(context.weights("unet"),
+                            models::read_unet_config(context.component("unet")));
+    const StepKind step = shortcuts_.kind(span, index);
+    KeptFeatures kept{.branch = shortcuts_.cache_branch(), .reuses = step.reuses, .maps = {}};
+    if (step.reuses) kept.maps = state_of(context);
+    const auto place = static_cast<std::uint64_t>(span.first + index);
+    const Evaluation predict(
+        context, unet,
+        {.timestep = moment.timestep,
+         .guidance = step.guided ? guidance_ : Guidance{},
+         .kept = shortcuts_.caches() ? &kept : nullptr,
+         .merging = {.ratio = shortcuts_.merge_ratio(), .seed = merge_seed_ + place}});
+    const models::Prediction kind = models::read_prediction(context.component("config"));
+    const at::Tensor denoised =
+        denoised_from(predict(scaled), context.tensor("latent"), moment.sigma, kind).contiguous();
+    if (!shortcuts_.skips()) return {denoised, std::move(kept.maps)};
+    const models::Evaluated now{scaled, denoised};
+    if (index == 0) return {denoised, skipping::first_state(now, span.total)};
+    return {denoised,
+            skipping::State(state_of(context)).evaluated(now, shortcuts_.steady(span, index))};
+  }
+
+  static const Bundle& state_of(const RunContext& context) {
+    if (!context.has("state"))
+      throw GraphError(
+          "input 'state': expected what the step before gave, got none; carry the "
+          "output 'state' from one iteration to the next");
+    return context.bundle("state");
+  }
+
+  // How often the UNet is evaluated in a step, and on how many samples at once.
   struct Evaluations {
     std::int64_t batch;
     double count;
   };
 
-  Evaluations evaluations(const std::string& variant, std::int64_t pictures, std::int64_t negative,
-                          std::int64_t positive) const {
-    const int conditions = guided() ? 2 : 1;
+  static Evaluations evaluations(const std::string& variant, std::int64_t pictures,
+                                 const Tokens& tokens, const StepKind& kind) {
+    const int conditions = kind.guided ? 2 : 1;
     if (variant == kOneByOne) return {1, static_cast<double>(conditions * pictures)};
-    if (guided() && variant == kBatched && can_batch(negative, positive)) return {2 * pictures, 1};
+    if (kind.guided && variant == kBatched &&
+        conditions::can_batch(tokens.negative, tokens.positive))
+      return {2 * pictures, 1};
     return {pictures, static_cast<double>(conditions)};
   }
 
-  bool guided() const { return guidance_ != 1.0; }
-
-  static std::int64_t tokens_of(const ForecastContext& context, const char* port,
-                                const models::UnetConfig& config) {
-    if (!context.has(port))
-      throw GraphError(str("input '", port,
-                           "': expected a condition, got none; connect it, or set "
-                           "'guidance' to 1"));
-    const std::vector<std::int64_t>& hidden = context.bundle(port).at("hidden").shape;  // [1, S, D]
-    if (config.context_width() != 0 && hidden[2] != config.context_width())
-      throw WeightError(str("input '", port, "': expected states of width ", config.context_width(),
-                            ", got ", hidden[2],
-                            "; the text encoder and the UNet belong to different models"));
-    if (config.added_width != 0) check_added(context, port, config);
-    return hidden[1];
+  Tokens tokens_of(const ForecastContext& context, const models::UnetConfig& config) const {
+    const std::int64_t positive = conditions::tokens_of(context, "positive", config);
+    if (!shortcuts_.guides()) return {positive, positive};
+    return {conditions::tokens_of(context, "negative", config), positive};
   }
 
-  static void check_added(const ForecastContext& context, const char* port,
-                          const models::UnetConfig& config) {
-    const BundleSpec& condition = context.bundle(port);
-    const auto pooled = condition.find("pooled"), ids = condition.find("time_ids");
-    if (pooled == condition.end() || ids == condition.end())
-      throw GraphError(str("input '", port, "': expected {hidden, pooled, time_ids}, got ",
-                           to_text(ValueSpec(condition)),
-                           "; a UNet of SDXL needs a condition of 'sdxl_condition'"));
-    const std::int64_t sizes = ids->second.shape[1], width = pooled->second.shape[1];
-    if (width + sizes * config.size_width != config.added_width)
-      throw WeightError(str("input '", port, "': a pooled state of ", width, " and ", sizes,
-                            " sizes of ", config.size_width, " make ",
-                            width + sizes * config.size_width, ": expected ", config.added_width,
-                            "; base models take six sizes, refiners five with an aesthetic score"));
+  // The share of a loop's steps that are of one kind.
+  void add_steps(Forecast& forecast, const ForecastContext& context,
+                 const models::UnetConfig& config, const Tokens& tokens, const StepKind& kind,
+                 double share) const {
+    const std::vector<std::int64_t>& latent = context.tensor("latent").shape;
+    const WeightView weights = context.weights("unet");
+    const Evaluations step = evaluations(context.variant(), latent[0], tokens, kind);
+    const models::MapBatch batch{step.batch, latent[2], latent[3]};
+    models::UnetShortcuts shortcuts{.outside = {}, .merge_ratio = shortcuts_.merge_ratio()};
+    if (kind.reuses) shortcuts.outside = shortcuts_.cache_branch();
+    models::Cost cost = models::unet_cost(config, batch, tokens.most(), context.dtype(),
+                                          models::branch_load(weights), shortcuts);
+    if (kind.reuses && step.batch > latent[0])  // the features of both conditions side by side
+      cost.workspace +=
+          models::deep_features_spec(config, batch, *shortcuts.outside, context.dtype()).bytes();
+    forecast.workspace = std::max(forecast.workspace, cost.workspace);
+    forecast.cpu_workspace = std::max(forecast.cpu_workspace, cost.cpu_workspace);
+    forecast.work += models::repeated(cost.work, share * step.count);
+    forecast.passes +=
+        share * step.count *
+        (kind.reuses ? models::share_outside(config, weights, *shortcuts.outside) : 1);
   }
 
-  static Bytes context_bytes(const ForecastContext& context, const models::UnetConfig& config,
-                             std::int64_t tokens) {
-    const std::int64_t B = context.tensor("latent").shape[0];
-    return 2 * TensorSpec{{2 * B, tokens, config.context_width()}, context.dtype()}.bytes();
+  BundleSpec state_spec(const ForecastContext& context, const models::UnetConfig& config) const {
+    const TensorSpec& spec = context.tensor("latent");
+    if (shortcuts_.skips())
+      return skipping::state_spec(spec, context.dtype(), span_of(context).total);
+    if (!shortcuts_.caches()) return {};
+    const std::vector<std::int64_t>& latent = spec.shape;
+    const TensorSpec map = models::deep_features_spec(config, {latent[0], latent[2], latent[3]},
+                                                      shortcuts_.cache_branch(), context.dtype());
+    BundleSpec state{{"positive", map}};
+    if (shortcuts_.guides()) state.emplace("negative", map);
+    return state;
   }
 
-  // One for all samples: [1, S, D], [1, P], [1, n]
-  static models::UnetCondition condition_of(const RunContext& context, const char* port) {
-    const Bundle& bundle = context.bundle(port);
-    models::UnetCondition condition(bundle.at("hidden").to(context.dtype()));
-    if (!bundle.contains("time_ids")) return condition;
-    condition.pooled = bundle.at("pooled").to(context.dtype());
-    condition.time_ids = bundle.at("time_ids");
-    return condition;
-  }
-
-  // sample [B, C, h, w], a condition for each or for all -> the prediction, float32 and the
-  // caller's own
-  static at::Tensor evaluate(const RunContext& context, const models::Unet& unet,
-                             const at::Tensor& sample, const Moment& moment,
-                             models::UnetCondition condition) {
-    const auto checkpoint = [&] { context.check_cancelled(); };
-    condition.context = condition.context.expand({sample.size(0), -1, -1}).contiguous();
-    return unet(sample, moment.timestep, condition, checkpoint).to(at::kFloat);
-  }
-
-  // [B, C, h, w], float32 and the caller's own
-  at::Tensor predict(const RunContext& context, const models::Unet& unet, const at::Tensor& sample,
-                     const Moment& moment) const {
-    return guided() ? guided_prediction(context, unet, sample, moment)
-                    : evaluate(context, unet, sample, moment, condition_of(context, "positive"));
-  }
-
-  at::Tensor one_by_one(const RunContext& context, const models::Unet& unet,
-                        const at::Tensor& sample, const Moment& moment) const {
-    at::Tensor predictions = at::empty(sample.sizes(), sample.options().dtype(at::kFloat));
-    for (std::int64_t i = 0; i < sample.size(0); ++i)
-      predictions.narrow(0, i, 1).copy_(predict(context, unet, sample.narrow(0, i, 1), moment));
-    return predictions;
-  }
-
-  // Classifier-free guidance (Ho & Salimans 2022, equation 6) on the prediction.
-  at::Tensor guided_prediction(const RunContext& context, const models::Unet& unet,
-                               const at::Tensor& sample, const Moment& moment) const {
-    const models::UnetCondition negative = condition_of(context, "negative");
-    const models::UnetCondition positive = condition_of(context, "positive");
-    at::Tensor without, with;
-    if (context.variant() == kBatched &&
-        can_batch(negative.context.size(1), positive.context.size(1))) {
-      const at::Tensor both = evaluate(context, unet, at::cat({sample, sample}), moment,
-                                       batched(negative, positive, sample.size(0)));
-      const std::vector<at::Tensor> halves = both.chunk(2);
-      without = halves[0], with = halves[1];
-    } else {
-      without = evaluate(context, unet, sample, moment, negative);
-      with = evaluate(context, unet, sample, moment, positive);
-    }
-    at::Tensor guided = with.sub(without).mul_(guidance_).add_(without);
-    if (rescale_amount_ > 0) rescale_(guided, with, rescale_amount_);
-    return guided;
-  }
-
-  // One for each of 2 B samples, the negative ones first.
-  static models::UnetCondition batched(const models::UnetCondition& negative,
-                                       const models::UnetCondition& positive, std::int64_t batch) {
-    const auto spread = [&](const at::Tensor& states, const at::Tensor& other) {
-      const std::int64_t times = repeats(states.size(1), other.size(1));
-      return states.repeat({1, times, 1}).expand({batch, -1, -1});
-    };
-    const auto rows = [&](const at::Tensor& first, const at::Tensor& second) {
-      return at::cat({first.expand({batch, -1}), second.expand({batch, -1})});
-    };
-    models::UnetCondition both(at::cat(
-        {spread(negative.context, positive.context), spread(positive.context, negative.context)}));
-    if (!positive.pooled.defined()) return both;
-    both.pooled = rows(negative.pooled, positive.pooled);
-    both.time_ids = rows(negative.time_ids, positive.time_ids);
-    return both;
-  }
-
-  double guidance_, rescale_amount_;
+  Guidance guidance_;
+  Shortcuts shortcuts_;
+  std::uint64_t merge_seed_;
 };
 
 void describe(std::vector<NodeDescriptor>& nodes) {
@@ -250,10 +208,14 @@ void describe(std::vector<NodeDescriptor>& nodes) {
        .inputs = {{"latent", port::kLatent, "with noise: x = x0 + sigma * n"},
                   {"schedule", port::kSchedule},
                   {"index", port::kInt, "which of the schedule's steps"},
+                  {"iterations", port::kInt,
+                   "steps that the loop takes; all that are left if absent", true},
                   {"positive", port::kCondition, "what the picture shall show"},
                   {"negative", port::kCondition, "what it shall not; needed unless guidance is 1",
-                   true}},
-       .outputs = {{"denoised", port::kLatent, "the model's guess of x0"}},
+                   true},
+                  {"state", kState, "what the step before gave, for what reuses it", true}},
+       .outputs = {{"denoised", port::kLatent, "the model's guess of x0"},
+                   {"state", kState, "for the next step"}},
        .params = {{.name = "guidance",
                    .fallback = 7.5,
                    .help = "How far to go from the negative to the positive prompt. At 1 the "
@@ -265,7 +227,48 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                    .help = "How much of the excess of contrast that guidance brings to take back; "
                            "0.7 for models with zero terminal SNR.",
                    .min = 0.0,
-                   .max = 1.0}},
+                   .max = 1.0},
+                  {.name = "guidance_begin",
+                   .fallback = 0.0,
+                   .help = "The share of the schedule's steps that comes before guidance is "
+                           "applied; a step without it takes half the time.",
+                   .min = 0.0,
+                   .max = 1.0},
+                  {.name = "guidance_end",
+                   .fallback = 1.0,
+                   .help = "The share of the schedule's steps after which guidance is no longer "
+                           "applied.",
+                   .min = 0.0,
+                   .max = 1.0},
+                  {.name = "cache_interval",
+                   .fallback = std::int64_t{1},
+                   .help = "Every so many steps the whole UNet is evaluated; those between reuse "
+                           "its deep features (DeepCache). 1: all are whole.",
+                   .min = 1,
+                   .display_max = 10},
+                  {.name = "cache_branch",
+                   .fallback = std::int64_t{0},
+                   .help = "Where the reused features meet the way up: at this skip connection, "
+                           "0 is the outermost. Higher ones take longer and change less.",
+                   .min = 0,
+                   .display_max = 5},
+                  {.name = "skip_threshold",
+                   .fallback = 0.0,
+                   .help = "A step gives the result of the one before again where less than this "
+                           "part of it is expected to change (EasyCache). 0: none does.",
+                   .min = 0.0,
+                   .max = 1.0,
+                   .display_max = 0.2},
+                  {.name = "merge_ratio",
+                   .fallback = 0.0,
+                   .help = "The share of tokens that are merged with others alike in the outermost "
+                           "self-attention (token merging). 0: none are.",
+                   .min = 0.0,
+                   .max = 0.75},
+                  {.name = "merge_seed",
+                   .fallback = std::int64_t{0},
+                   .help = "Draws the tokens that others are merged into.",
+                   .min = 0}},
        .slots = {{"unet", "a UNet2DConditionModel", true},
                  {"config", "the scheduler's config, for what the UNet predicts"}},
        .variants = {kBatched, kSequential, kOneByOne},

@@ -170,9 +170,10 @@ class Executor {
         state_.values.release(s.pairs[i].to);
   }
 
-  RunHooks hooks(const GraphNode& node) const {
-    return {options_.cancelled, [this, &node](const std::string& line) {
-              if (options_.warn) options_.warn(str(node.place, ": ", line));
+  RunHooks hooks(const RunNode& step) const {
+    return {options_.cancelled, [this, &step](const std::string& line) {
+              state_.recorder.note_line(step, line);
+              if (options_.warn) options_.warn(str(graph_.node(step.node).place, ": ", line));
             }};
   }
 
@@ -202,7 +203,7 @@ class Executor {
       rethrow_at(node.place);
     }
     RunContext context(site_of(node, slots_on(s.device, node), s.variant, plan_.dtype),
-                       device(s.device), std::move(inputs), hooks(node));
+                       device(s.device), std::move(inputs), hooks(s));
     state_.recorder.begin_step(s.device);
     std::vector<OperatorTimes> operators;
     RunContext::Values outputs = call_metered(s, context, operators);

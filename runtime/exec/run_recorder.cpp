@@ -53,6 +53,10 @@ double RunRecorder::note_run(const RunNode& step, const std::vector<OperatorTime
   return seconds;
 }
 
+void RunRecorder::note_line(const RunNode& step, const std::string& line) {
+  row(step).notes.push_back(line);
+}
+
 double RunRecorder::note_load(const LoadWeights& step) {
   const std::string& name = graph_.component(step.component).name;
   const double seconds = end_step(step.device, name);
@@ -127,7 +131,7 @@ RunReport::Step& RunRecorder::row(const RunNode& step) {
     found->estimated_peak = std::max(found->estimated_peak, step.peak);
     return *found;
   }
-  report_.steps.push_back({node, device, step.variant, 0, 0, 0, step.peak, 0, {}});
+  report_.steps.push_back({node, device, step.variant, 0, 0, 0, step.peak, 0, {}, {}});
   return report_.steps.back();
 }
 

@@ -26,6 +26,7 @@ class RunRecorder {
   double note_load(const LoadWeights& step);
   double note_copy(const CopyValue& step);
   void note_eviction(ComponentId component);
+  void note_line(const RunNode& step, const std::string& line);  // that the node told
   void begin_loop();
   // Gives the seconds that the loop's iterations took, from `began` on.
   double note_iteration(const Loop& loop, std::int64_t iteration, Clock::time_point began);

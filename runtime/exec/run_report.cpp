@@ -64,6 +64,7 @@ Json steps_json(const std::vector<RunReport::Step>& steps) {
                     {"predicted_seconds", step.predicted_seconds},
                     {"estimated_peak_bytes", step.estimated_peak},
                     {"measured_peak_bytes", step.measured_peak},
+                    {"notes", step.notes},
                     {"operators", operators_json(step)}});
   return list;
 }

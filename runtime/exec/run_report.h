@@ -20,6 +20,7 @@ struct RunReport {
     std::int64_t iterations = 0;
     double seconds = 0, predicted_seconds = 0;
     Bytes estimated_peak = 0, measured_peak = 0;
+    std::vector<std::string> notes;        // lines that the node told
     std::vector<OperatorTimes> operators;  // of runs on the CPU
   };
   struct Transfer {

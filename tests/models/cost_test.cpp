@@ -133,6 +133,53 @@ TEST_CASE("a UNet with branches holds no more than its bound, which their ranks 
   }
 }
 
+// Of one evaluation with random inputs.
+Bytes unet_peak(const ModelCase& one, DeepFeatures* deep, const TokenMerging& merging) {
+  const auto part = fakes::load_part(one.model, "unet", one.dtype);
+  const UnetConfig config = read_unet_config(*part.component);
+  const Unet unet(part.view(), config);
+  const at::Tensor sample = at::randn({one.batch, 4, one.height, one.width}).to(one.dtype);
+  const at::Tensor context = at::randn({one.batch, 77, config.context_width()}).to(one.dtype);
+  const Checkpoint go_on = [] {};
+  return measured([&] { unet(sample, 500, context, go_on, deep, merging); });
+}
+
+TEST_CASE("a UNet outside of given features holds no more than its bound, and does less") {
+  const c10::InferenceMode inference;
+  for (const ModelCase& one : cases()) {
+    CAPTURE(one.model);
+    const auto part = fakes::load_part(one.model, "unet", one.dtype);
+    const UnetConfig config = read_unet_config(*part.component);
+    const MapBatch latent{one.batch, one.height, one.width};
+    Work inner = unet_cost(config, latent, 77, one.dtype).work;
+    for (const std::int64_t branch : {4, 1, 0}) {
+      CAPTURE(branch);
+      const TensorSpec spec = deep_features_spec(config, latent, branch, one.dtype);
+      DeepFeatures deep{.branch = branch, .map = at::randn(spec.shape).to(one.dtype)};
+      deep.map = in_map_layout(deep.map);
+      const UnetShortcuts shortcuts{.outside = branch, .merge_ratio = 0};
+      const Cost cost = unet_cost(config, latent, 77, one.dtype, {}, shortcuts);
+      check_bound(cost, unet_peak(one, &deep, {}), one.is_large);
+      CHECK(cost.work.convolution < inner.convolution);
+      inner = cost.work;
+    }
+  }
+}
+
+TEST_CASE("a UNet that merges tokens holds no more than its bound, and attends less") {
+  const c10::InferenceMode inference;
+  for (const ModelCase& one : cases()) {
+    CAPTURE(one.model);
+    const auto part = fakes::load_part(one.model, "unet", one.dtype);
+    const UnetConfig config = read_unet_config(*part.component);
+    const MapBatch latent{one.batch, one.height, one.width};
+    const UnetShortcuts shortcuts{.outside = {}, .merge_ratio = 0.5};
+    const Cost cost = unet_cost(config, latent, 77, one.dtype, {}, shortcuts);
+    check_bound(cost, unet_peak(one, nullptr, {.ratio = 0.5}), one.is_large);
+    CHECK(cost.work.attention < unet_cost(config, latent, 77, one.dtype).work.attention);
+  }
+}
+
 TEST_CASE("a VAE's decoder holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {

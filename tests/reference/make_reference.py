@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import adapters
 import cases
 import embeddings
+import fewer_evaluations
 import layouts
 import lora_pictures
 import schedules
@@ -107,6 +108,7 @@ def main() -> int:
         checks.append(adapters.check(args.out))
         checks.append(lora_pictures.check(args.out))
         checks.append(embeddings.check(args.out))
+        checks.append(fewer_evaluations.check(args.out))
         return 0 if all(checks) else 1
     for recipe in recipes:
         make_model(recipe, args.out, args.vocab)
@@ -114,6 +116,7 @@ def main() -> int:
     adapters.make(args.out)
     lora_pictures.make(args.out)
     embeddings.make(args.out)
+    fewer_evaluations.make(args.out)
     write_tables(args.out, args.out)
     return 0
 
