@@ -130,13 +130,13 @@ class UnetWalk {
     std::int64_t channels;
   };
 
-<<<<<<< HEAD
   void embed() {
     const std::int64_t E = config_.time_width;
     tally_.multiply(1, channels_, E);
     if (config_.added_width > 0) tally_.multiply(1, config_.added_width, E);
     tally_.multiply(1, E, E);
-=======
+  }
+
   // True on the outermost maps that are attended to.
   bool merges() const { return map_.height == merged_.height && map_.width == merged_.width; }
 
@@ -146,7 +146,6 @@ class UnetWalk {
       map = half(map);
     }
     merged_ = map;
->>>>>>> fewer
   }
 
   void unit(const Level& level, std::int64_t in, bool owns_input) {
