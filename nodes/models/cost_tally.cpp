@@ -75,7 +75,9 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   work_.product +=
       2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
   add_branches(beside, rows * out);
-  branch_ = std::max(branch_, beside.rank * (rows + in + out) * element_);
+  if (beside.rank == 0) return;
+  const std::int64_t apart = widens_ ? rows * out : 0;  // the branch's own result
+  branch_ = std::max(branch_, (beside.rank * (rows + in + out) + apart) * element_);
 }
 
 void Tally::convolve(const ConvStep& step) {

@@ -7,9 +7,13 @@
 namespace emulsion::models {
 namespace {
 
-// rows [n, r] times up [out, r] -> onto y [n, out], in one product and one rounding.
+// rows [n, r] times up [out, r] -> onto y [n, out], in one product and one rounding where LibTorch
+// has a kernel for that.
 void add_product_(at::Tensor y, const at::Tensor& rows, const at::Tensor& up, double scale) {
-  y.addmm_(rows, up.t(), /*beta=*/1, scale);
+  if (kernels::widens(y))
+    y.add_(linear(rows, up, at::Tensor()), scale);
+  else
+    y.addmm_(rows, up.t(), /*beta=*/1, scale);
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ double flops_of(const at::RecordFunction& call, const std::string& name,
   const Shape &x = shapes[0], &y = shapes[1];
   if (name.find("conv2d") != std::string::npos && x.size() == 4 && y.size() == 4)
     return convolution_flops(call, x, y);
-  if (name.starts_with("linear")) return 2 * product(x) * static_cast<double>(y[0]);
+  if (name.find("linear") != std::string::npos) return 2 * product(x) * static_cast<double>(y[0]);
   if (name == "mm" || name == "bmm") return 2 * product(x) * static_cast<double>(y.back());
   if (name.find("attention") == std::string::npos || x.size() < 2 || y.size() < 2) return 0;
   return 4 * product(x) * static_cast<double>(y[y.size() - 2]);  // q [..., L, K], k [..., S, K]
