@@ -38,7 +38,7 @@ CASES = [
     case("skip", skip_threshold=0.15, skipped=[3, 5, 6, 7, 8]),
     case("skip_of_v", "sd21_v_like", skip_threshold=0.2, guidance_end=0.5, steps=12,
          skipped=[8, 10]),
-    case("merge", merge_ratio=0.5, steps=2, width=36),
+    case("merge", merge_ratio=0.5, steps=2, width=40),
     case("merge_of_v", "sd21_v_like", merge_ratio=0.3, steps=2),
 ]
 
