@@ -5,6 +5,7 @@
 
 #include "emulsion/processor.h"
 #include "models/attention.h"
+#include "models/packed_layers.h"
 #include "models/unfolded_conv.h"
 #include "models/winograd.h"
 
@@ -17,6 +18,8 @@ constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of o
 constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 128 * kKiB;
+// What unpacking takes where there is no kernel of ours for it.
+constexpr Bytes kUnpacking = 4 * kMiB;
 
 // Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
 void attend_in_tiles(Tally& tally, const AttentionStep& step) {
@@ -74,6 +77,10 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
       2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
   add_branches(beside, rows * out);
   branch_ = std::max(branch_, beside.rank * (rows + in + out) * element_);
+  if (beside.packed == 0) return;
+  unpack(beside, (widens_ ? rows / kWidenedRows + 1 : 1) * in * out);
+  const std::int64_t tile = unpacked_outputs(in, out), result = tile < out ? rows * tile : 0;
+  unpacked_ = std::max(unpacked_, (in * tile + result) * element_);
 }
 
 void Tally::convolve(const ConvStep& step) {
@@ -81,6 +88,7 @@ void Tally::convolve(const ConvStep& step) {
   work_.convolution += 2 * static_cast<double>(step.in * step.kernel * step.kernel) *
                        static_cast<double>(step.result()) * (1 + beside.parameters);
   add_branches(beside, step.result());
+  unpack(beside, step.weights());
   if (beside.rank == 0) return;
   const ConvStep down{step.in, beside.rank, step.kernel, step.from, step.to, step.batch};
   const ConvStep up{beside.rank, step.out, 1, step.to, step.to, step.batch};
@@ -90,12 +98,19 @@ void Tally::convolve(const ConvStep& step) {
   if (widens_) widened_ = std::max(widened_, (down.input() + down.weights() + to_low) * kFloat);
 }
 
+// They are written and read again.
+void Tally::unpack(const BranchLoad::Kind& kind, std::int64_t numbers) {
+  work_.traffic += kind.packed * static_cast<double>(2 * numbers * (widens_ ? kFloat : element_));
+}
+
 void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) {
   work_.traffic += beside.count * static_cast<double>(3 * elements * element_);
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + branch_ + packed_ * at::get_num_threads() + kSmall,
+  const bool unpacks = branches_.linears.packed > 0 || branches_.convolutions.packed > 0;
+  return {.workspace = peak_ + branch_ + unpacked_ + packed_ * at::get_num_threads() + kSmall +
+                       (unpacks ? kUnpacking : 0),
           .work = work_,
           .cpu_workspace = std::max<Bytes>(0, cpu_peak_ - peak_) + widened_};
 }
@@ -117,7 +132,8 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 void conv(Tally& tally, const ConvStep& step) {
   const bool is_float = tally.dtype() == at::kFloat;
   tally.convolve(step);
-  tally.pass(step.result() + (is_float ? float_scratch(step) : step.scratch()));
+  const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
+  tally.pass(step.result() + unpacked + (is_float ? float_scratch(step) : step.scratch()));
   if (is_float || tally.widens()) tally.pack(step.in * step.kernel * step.kernel);
   if (tally.widens()) {
     const std::int64_t widened = step.input() + step.weights() + step.result();

@@ -23,6 +23,7 @@ class Tally {
   explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {});
 
   c10::ScalarType dtype() const { return dtype_; }
+  bool unpacks_kernels() const { return branches_.convolutions.packed > 0; }
   // A CPU does products in float32; see widens() in layers.h.
   bool widens() const { return widens_; }
 
@@ -56,6 +57,8 @@ class Tally {
   Cost cost() const;
 
  private:
+  // Packed weights of so many numbers are unpacked once.
+  void unpack(const BranchLoad::Kind& kind, std::int64_t numbers);
   // What branches give is added to `elements`.
   void add_branches(const BranchLoad::Kind& beside, std::int64_t elements);
 
@@ -65,7 +68,8 @@ class Tally {
   Bytes packed_ = 0;   // the most that any product packs
   Bytes widened_ = 0;  // the largest product's arguments and result in float32
   BranchLoad branches_;
-  Bytes branch_ = 0;  // the most that a branch takes while it runs
+  Bytes branch_ = 0;    // the most that a branch takes while it runs
+  Bytes unpacked_ = 0;  // the most that a linear layer takes to unpack its weight by tiles
   Work work_;
 };
 

@@ -54,7 +54,8 @@ FoundPrediction guessed_by_spread(const Checkpoint& checkpoint) {
   constexpr double kLimit = 0.09;
   const StoredTensors& unet = checkpoint.parts.at("unet").tensors;
   const auto found = unet.find("up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias");
-  if (found == unet.end() || found->second.spec.shape.size() != 1)
+  if (found == unet.end() || found->second.spec.shape.size() != 1 ||
+      found->second.packing != Packing::None)
     return {"epsilon", "the usual for this family"};
   const c10::InferenceMode no_autograd;
   const at::Tensor bias = read_tensor(checkpoint.file->path(), found->second);
@@ -119,7 +120,7 @@ Family family_of(const Checkpoint& checkpoint) {
 
 Checkpoint read_checkpoint(const std::filesystem::path& file) {
   Checkpoint checkpoint;
-  checkpoint.file = std::make_shared<const SafetensorsFile>(file);
+  checkpoint.file = open_tensor_file(file);
   find_parts(checkpoint);
   checkpoint.family = family_of(checkpoint);
   place_second_encoder(checkpoint);

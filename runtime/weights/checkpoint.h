@@ -31,7 +31,7 @@ struct CheckpointPart {
 
 // A single file, told apart by the names and shapes of its tensors.  Immutable.  [any thread]
 struct Checkpoint {
-  std::shared_ptr<const SafetensorsFile> file;
+  std::shared_ptr<const TensorFile> file;
   Family family = Family::Unknown;
   FoundPrediction prediction;
   std::map<std::string, CheckpointPart> parts;  // by diffusers' names: "unet", "text_encoder_2"

@@ -191,7 +191,7 @@ void folder_to_file(const fs::path& model, Dtype dtype, Conversion& conversion) 
 }
 
 void file_to_file(const fs::path& model, Dtype dtype, Conversion& conversion) {
-  const auto file = std::make_shared<const SafetensorsFile>(model);
+  const auto file = open_tensor_file(model);
   conversion.weights.push_back({{}, kept(pieces_of(file), dtype), file->metadata()});
 }
 
