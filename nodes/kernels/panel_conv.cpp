@@ -64,8 +64,7 @@ std::int64_t result_side(std::int64_t side, const ConvShape& shape) {
 at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const ConvShape& shape) {
   const std::vector<std::int64_t> strides(2, shape.stride), paddings(2, shape.padding);
-  RECORD_FUNCTION("panel_conv2d",
-                  std::vector<c10::IValue>({x, weight, bias, strides, paddings}));
+  RECORD_FUNCTION("panel_conv2d", std::vector<c10::IValue>({x, weight, bias, strides, paddings}));
   const at::Tensor map = x.to(at::kFloat);
   const at::Tensor zeros = at::zeros({shape.in}, map.options());
   const at::Tensor y = at::empty(

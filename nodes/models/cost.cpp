@@ -62,8 +62,9 @@ Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64
   return tally.cost();
 }
 
-Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype) {
-  Tally tally(dtype);
+Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype,
+                     const BranchLoad& branches) {
+  Tally tally(dtype, branches);
   MapBatch map = latent;
   std::int64_t channels = config.channels.back();
   tally.hold(config.latent_channels * map.pixels());  // in the layout of maps
@@ -93,8 +94,9 @@ Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::Scala
   return tally.cost();
 }
 
-Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype) {
-  Tally tally(dtype);
+Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype,
+                     const BranchLoad& branches) {
+  Tally tally(dtype, branches);
   MapBatch map = image;
   std::int64_t channels = config.channels.front();
   tally.hold(3 * map.pixels());  // in the layout of maps

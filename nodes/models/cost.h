@@ -24,12 +24,14 @@ struct Cost {
 // The same work done so many times.
 Work repeated(const Work& work, double times);
 
-// What runs beside the weights of a model, see Branch.
+// What layers do besides the products with their weights: what runs beside these, see Branch, and
+// packed ones are unpacked.
 struct BranchLoad {
   struct Kind {
     double parameters = 0;  // for each parameter of the weights
     double count = 0;       // for each weight
     std::int64_t rank = 0;  // the largest
+    double packed = 0;      // the part of the parameters that are packed
   };
   Kind linears, convolutions;
 };
@@ -58,9 +60,11 @@ Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t co
                c10::ScalarType dtype, const BranchLoad& branches = {},
                const UnetShortcuts& shortcuts = {});
 
-Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype);
+Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype,
+                     const BranchLoad& branches = {});
 
 // `image` in pixels.
-Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype);
+Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype,
+                     const BranchLoad& branches = {});
 
 }  // namespace emulsion::models

@@ -5,13 +5,16 @@
 namespace emulsion::models {
 namespace {
 
-BranchLoad::Kind load_of(const WeightSet& set, std::size_t dimensions) {
+BranchLoad::Kind load_of(const WeightView& view, std::size_t dimensions) {
+  const WeightSet& set = view.set();
   BranchLoad::Kind kind;
   double weights = 0, beside = 0, parameters = 0, count = 0;
   for (const auto& [name, weight] : set.weights) {
     if (!name.ends_with(".weight") || weight.spec.shape.size() != dimensions) continue;
     weights += 1;
     parameters += static_cast<double>(weight.spec.count());
+    if (weight.packing != Packing::None && view.use().packed.contains(name))
+      kind.packed += static_cast<double>(weight.spec.count());
     const auto found = set.branches.find(name);
     if (found == set.branches.end()) continue;
     for (const Branch& branch : found->second) {
@@ -22,17 +25,17 @@ BranchLoad::Kind load_of(const WeightSet& set, std::size_t dimensions) {
   }
   if (weights == 0) return kind;
   kind.parameters = beside / parameters;
+  kind.packed /= parameters;
   kind.count = count / weights;
   return kind;
 }
 
 }  // namespace
 
-// As if each layer had its share of the branches, so that costs need no names.
+// As if each layer had its share of all, so that costs need no names.
 BranchLoad branch_load(const WeightView& weights) {
   constexpr std::size_t kMatrix = 2, kKernel = 4;
-  if (weights.set().branches.empty()) return {};
-  return {load_of(weights.set(), kMatrix), load_of(weights.set(), kKernel)};
+  return {load_of(weights, kMatrix), load_of(weights, kKernel)};
 }
 
 }  // namespace emulsion::models

@@ -6,6 +6,7 @@
 #include "kernels/panel_conv.h"
 #include "kernels/panel_product.h"
 #include "kernels/winograd.h"
+#include "models/packed_layers.h"
 
 namespace emulsion::models {
 namespace {
@@ -16,6 +17,8 @@ constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of o
 constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 128 * kKiB;
+// What unpacking takes where there is no kernel of ours for it.
+constexpr Bytes kUnpacking = 4 * kMiB;
 
 // Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
 void attend_in_tiles(Tally& tally, const AttentionStep& step) {
@@ -75,6 +78,7 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   work_.product +=
       2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
   add_branches(beside, rows * out);
+  count_unpacking(rows, in, out);
   if (beside.rank == 0) return;
   const std::int64_t apart = widens_ ? rows * out : 0;  // the branch's own result
   branch_ = std::max(branch_, (beside.rank * (rows + in + out) + apart) * element_);
@@ -85,6 +89,7 @@ void Tally::convolve(const ConvStep& step) {
   work_.convolution += 2 * static_cast<double>(step.in * step.kernel * step.kernel) *
                        static_cast<double>(step.result()) * (1 + beside.parameters);
   add_branches(beside, step.result());
+  unpack(beside, step.weights());
   if (beside.rank == 0) return;
   const ConvStep down{step.in, beside.rank, step.kernel, step.from, step.to, step.batch};
   const ConvStep up{beside.rank, step.out, 1, step.to, step.to, step.batch};
@@ -94,14 +99,27 @@ void Tally::convolve(const ConvStep& step) {
   if (widens_) pass_on_cpu(step.result(), (down.input() + down.weights() + to_low) * kFloat);
 }
 
+void Tally::count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  if (branches_.linears.packed == 0) return;
+  const std::int64_t times = widens_ && !by_panels_ ? rows / kernels::kWidenedRows + 1 : 1;
+  unpack(branches_.linears, times * in * out);
+  const std::int64_t tile = unpacked_outputs(in, out), result = tile < out ? rows * tile : 0;
+  unpacked_ = std::max(unpacked_, (in * tile + result) * element_);
+}
+
+// They are written and read again.
+void Tally::unpack(const BranchLoad::Kind& kind, std::int64_t numbers) {
+  work_.traffic += kind.packed * static_cast<double>(2 * numbers * (widens_ ? kFloat : element_));
+}
+
 void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) {
   work_.traffic += beside.count * static_cast<double>(3 * elements * element_);
 }
 
 Cost Tally::cost() const {
-  return {.workspace = peak_ + branch_ + packed_ * threads_ + kSmall,
-          .work = work_,
-          .cpu_workspace = cpu_peak_ - peak_};
+  const bool unpacks = branches_.linears.packed > 0 || branches_.convolutions.packed > 0;
+  const Bytes besides = branch_ + unpacked_ + packed_ * threads_ + (unpacks ? kUnpacking : 0);
+  return {.workspace = peak_ + besides + kSmall, .work = work_, .cpu_workspace = cpu_peak_ - peak_};
 }
 
 std::int64_t ConvStep::scratch() const {
@@ -128,11 +146,13 @@ std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype, std::int64_t threads
 
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(step);
+  const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
   if (tally.by_panels() && step.in >= kernels::kFewestPanelChannels) {
-    tally.pass_elsewhere(step.result() + step.scratch());
-    tally.pass_on_cpu(step.result(), step.panel_scratch(tally.dtype(), tally.threads()) * kFloat);
+    tally.pass_elsewhere(step.result() + unpacked + step.scratch());
+    tally.pass_on_cpu(step.result() + unpacked,
+                      step.panel_scratch(tally.dtype(), tally.threads()) * kFloat);
   } else {
-    tally.pass(step.result() + step.scratch());
+    tally.pass(step.result() + unpacked + step.scratch());
     if (tally.dtype() == at::kFloat || tally.widens())
       tally.pack(step.in * step.kernel * step.kernel);
     if (tally.widens()) widen(tally, step);

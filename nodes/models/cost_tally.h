@@ -26,6 +26,7 @@ class Tally {
   explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {});
 
   c10::ScalarType dtype() const { return dtype_; }
+  bool unpacks_kernels() const { return branches_.convolutions.packed > 0; }
   // A CPU does products by panels, see panel_product.h; or it does them in float32, see widens() in
   // layers.h.
   bool by_panels() const { return by_panels_; }
@@ -67,6 +68,10 @@ class Tally {
   Cost cost() const;
 
  private:
+  // Of a linear layer, where weights are packed.
+  void count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out);
+  // Packed weights of so many numbers are unpacked once.
+  void unpack(const BranchLoad::Kind& kind, std::int64_t numbers);
   // What branches give is added to `elements`.
   void add_branches(const BranchLoad::Kind& beside, std::int64_t elements);
 
@@ -76,7 +81,8 @@ class Tally {
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
   Bytes packed_ = 0;  // the most that any product packs
   BranchLoad branches_;
-  Bytes branch_ = 0;  // the most that a branch takes while it runs
+  Bytes branch_ = 0;    // the most that a branch takes while it runs
+  Bytes unpacked_ = 0;  // the most that a linear layer takes to unpack its weight by tiles
   Work work_;
 };
 

@@ -6,6 +6,7 @@
 #include "models/low_rank.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
+#include "models/packed_layers.h"
 
 namespace emulsion::models {
 
@@ -36,11 +37,14 @@ at::Tensor map_of(const at::Tensor& tokens, std::int64_t height, std::int64_t wi
 namespace {
 
 // A 1x1 convolution on a map is a linear layer on its tokens.  Files hold either form.
-at::Tensor matrix(const WeightView& w, std::int64_t in, std::int64_t out) {
+Weight matrix(const WeightView& w, std::int64_t in, std::int64_t out) {
   const TensorSpec* spec = w.find("weight");
-  if (spec == nullptr || spec->shape.size() != 4) return w.tensor("weight", {out, in});
-  const at::Tensor kernel = w.tensor("weight", {out, in, 1, 1});
-  return kernel.defined() ? kernel.view({out, in}) : kernel;
+  if (spec == nullptr || spec->shape.size() != 4) return w.packed("weight", {out, in});
+  Weight kernel = w.packed("weight", {out, in, 1, 1});
+  kernel.spec.shape = {out, in};
+  if (kernel.data.defined() && kernel.packing == Packing::None)
+    kernel.data = kernel.data.view({out, in});
+  return kernel;
 }
 
 }  // namespace
@@ -58,7 +62,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 
 Conv2d::Conv2d(const WeightView& w, const ConvShape& conv_shape)
     : shape(conv_shape),
-      weight(w.tensor("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
+      weight(w.packed("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
       bias(w.tensor("bias", {shape.out})),
       branches(conv_branches(w)) {}
 

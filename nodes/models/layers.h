@@ -50,7 +50,8 @@ struct LowRank {
 };
 
 struct Linear {
-  at::Tensor weight, bias;  // bias undefined: none
+  Weight weight;    // [out, in], also packed; see packed_layers.h
+  at::Tensor bias;  // undefined: none
   std::vector<LowRank> branches;
 
   Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
@@ -59,7 +60,8 @@ struct Linear {
 
 struct Conv2d {
   ConvShape shape;
-  at::Tensor weight, bias;
+  Weight weight;  // [out, in, kernel, kernel], also packed
+  at::Tensor bias;
   std::vector<LowRank> branches;
 
   Conv2d(const WeightView& w, const ConvShape& conv_shape);

@@ -44,7 +44,7 @@ TimeEmbedding::TimeEmbedding(const WeightView& w, const SinusoidShape& sinusoid_
 
 at::Tensor TimeEmbedding::operator()(double timestep) const {
   const std::vector<float> values = sinusoid(timestep, shape);
-  const at::Tensor waves = at::tensor(values).unsqueeze(0).to(linear_1.weight.options());  // [1, D]
+  const at::Tensor waves = at::tensor(values).unsqueeze(0).to(linear_1.bias.options());  // [1, D]
   at::Tensor hidden = linear_1(waves);
   activate_(hidden, activation);
   return linear_2(hidden);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "emulsion/packing.h"
 #include "emulsion/value.h"
 
 namespace emulsion {
@@ -20,8 +21,10 @@ struct Component {
 };
 
 struct Weight {
-  TensorSpec spec;  // in the dtype of the run
+  TensorSpec spec;  // in the dtype of the run, whether packed or not
   at::Tensor data;  // undefined while only the header has been read
+  // How `data` is packed.  Of a header: how it will be if all who use it can work with that.
+  Packing packing = Packing::None;
 };
 
 // A change of low rank that runs beside the weight of a linear layer or a convolution:
@@ -56,6 +59,7 @@ struct WeightUse {
   std::vector<std::string> lasting;                  // outside of blocks
   std::vector<std::vector<std::string>> blocks;      // in the order in which blocks were begun
   std::set<std::string, std::less<>> branched = {};  // weights whose branches were asked for
+  std::set<std::string, std::less<>> packed = {};    // weights that may be left packed
 };
 
 // Names tensors below a dotted scope, and keeps account of what was asked for.  Models are built
@@ -77,6 +81,9 @@ class EMULSION_API WeightView {
   const TensorSpec* find(std::string_view name) const;  // null when absent
   // The tensor, whose shape must be `shape`; undefined in a forecast, and where it is faulty.
   at::Tensor tensor(std::string_view name, c10::IntArrayRef shape) const;
+  // The same for who can work with a packed weight; `shape` is the one that it has unpacked.  It is
+  // left packed where nobody asks for the tensor.
+  Weight packed(std::string_view name, c10::IntArrayRef shape) const;
   // What runs beside the weight `name`, in this order.  Who asks applies it; beside other weights
   // there is nothing.
   std::vector<Branch> branches(std::string_view name) const;
@@ -99,6 +106,9 @@ class EMULSION_API WeightView {
   WeightView(std::shared_ptr<const WeightSet> set, std::shared_ptr<Account> account,
              std::string prefix, std::size_t block);
   std::string full(std::string_view name) const;
+  // Null where it is missing or faulty, which is noted.
+  const Weight* checked(const std::string& key, c10::IntArrayRef shape) const;
+  at::Tensor data_of(const std::string& key, const Weight& weight) const;
 
   std::shared_ptr<const WeightSet> set_;
   std::shared_ptr<Account> account_;

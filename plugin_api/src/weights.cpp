@@ -26,6 +26,7 @@ std::string listed(const std::vector<std::string>& faults) {
 
 struct WeightView::Account {
   std::set<std::string, std::less<>> used;
+  std::set<std::string, std::less<>> plain;  // asked for as tensors
   std::vector<std::string> missing, misshapen;
   WeightUse use;
   std::set<std::pair<std::size_t, std::string>> noted;  // what `use` has, by block
@@ -80,13 +81,12 @@ const TensorSpec* WeightView::find(std::string_view name) const {
   return found == set_->weights.end() ? nullptr : &found->second.spec;
 }
 
-at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) const {
-  const std::string key = full(name);
+const Weight* WeightView::checked(const std::string& key, c10::IntArrayRef shape) const {
   account_->count(key, shape);
   const auto found = set_->weights.find(key);
   if (found == set_->weights.end()) {
     account_->missing.push_back(str("'", key, "' ", shape_text(shape)));
-    return {};
+    return nullptr;
   }
   account_->used.insert(key);
   account_->note(key, block_);
@@ -94,10 +94,35 @@ at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) con
   if (c10::IntArrayRef(spec.shape) != shape) {
     account_->misshapen.push_back(
         str("'", key, "' expected ", shape_text(shape), ", got ", shape_text(spec.shape)));
-    return {};
+    return nullptr;
   }
-  const at::Tensor& data = found->second.data;
-  return data.defined() || set_->stream == nullptr ? data : set_->stream->fetch(key);
+  return &found->second;
+}
+
+at::Tensor WeightView::data_of(const std::string& key, const Weight& weight) const {
+  return weight.data.defined() || set_->stream == nullptr ? weight.data : set_->stream->fetch(key);
+}
+
+at::Tensor WeightView::tensor(std::string_view name, c10::IntArrayRef shape) const {
+  const std::string key = full(name);
+  const Weight* weight = checked(key, shape);
+  if (weight == nullptr) return {};
+  account_->plain.insert(key);
+  account_->use.packed.erase(key);
+  if (weight->packing != Packing::None && !set_->header_only)
+    throw WeightError(str(set_->place, ": tensor '", key, "' is packed as ",
+                          to_text(weight->packing),
+                          ": expected one that the node's forecast asks for as a tensor; ask for "
+                          "the same in forecast and run"));
+  return data_of(key, *weight);
+}
+
+Weight WeightView::packed(std::string_view name, c10::IntArrayRef shape) const {
+  const std::string key = full(name);
+  const Weight* weight = checked(key, shape);
+  if (weight == nullptr) return {};
+  if (!account_->plain.contains(key)) account_->use.packed.insert(key);
+  return {weight->spec, data_of(key, *weight), weight->packing};
 }
 
 std::vector<Branch> WeightView::branches(std::string_view name) const {

@@ -22,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 3> kAdapted = {"unet", "text_encoder", "text_encoder_2"};
+constexpr std::string_view kPackedPart = "unet";  // where nearly all of a model's bytes are
 
 fs::path place_of(const std::string& part, const std::string& source) {
   const fs::path place = locate_file(part, source);
@@ -128,9 +129,11 @@ class ResourceOpener {
   OpenComponent made_by(const Resource::Checkpoint& checkpoint, const Resource&,
                         const std::string& part) {
     const auto other = checkpoint.parts.find(part);
-    if (other == checkpoint.parts.end()) return open_part(checkpoint.source, part);
-    const OpenComponent own = open_part(checkpoint.source, part);
-    return open_replacement(place_of(part, other->second), part, own.component->config);
+    OpenComponent made = open_part(checkpoint.source, part);
+    if (other != checkpoint.parts.end())
+      made = open_replacement(place_of(part, other->second), part, made.component->config);
+    if (part == kPackedPart && checkpoint.weight_dtype == "int8") made.packing = Packing::Int8;
+    return made;
   }
 
   // Configs, tokenizers and whatever else is no tensor are a's.

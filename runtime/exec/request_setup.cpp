@@ -57,7 +57,8 @@ Forecasts forecast_of(const Graph& graph, const Nodes& nodes,
   for (std::size_t i = 0; i < components.size(); ++i) {
     if (slots[i].weights == nullptr) continue;
     ComponentForecast& component = forecasts.components[i];
-    const ReadCost cost = read_cost(components[i], names_in(component.use), dtype);
+    const ReadCost cost =
+        read_cost(components[i], names_in(component.use), dtype, component.use.packed);
     component.mapped = cost.mapped;
     component.staging = cost.staging;
     component.changing = cost.changing;

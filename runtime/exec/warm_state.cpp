@@ -26,7 +26,7 @@ std::vector<bool> read_values(const Graph& graph) {
 }
 
 bool is_same(const WeightUse& a, const WeightUse& b) {
-  return a.lasting == b.lasting && a.blocks == b.blocks;
+  return a.lasting == b.lasting && a.blocks == b.blocks && a.packed == b.packed;
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ struct Resource {
   struct Checkpoint {
     std::string source;  // a folder, a file, or the name of a shipped model; empty where unset
     std::map<std::string, std::string> parts = {};  // taken from elsewhere: "vae" -> its source
+    std::string weight_dtype = "default";           // of the UNet, or "int8"
   };
   struct Merge {  // (1 - ratio) a + ratio b
     ResourceId a{}, b{};

@@ -6,7 +6,7 @@ namespace emulsion {
 
 const std::vector<ResourceType>& resource_types() {
   static const std::vector<ResourceType> types = {
-      {"checkpoint", {{"source"}}, "parts"},
+      {"checkpoint", {{"source"}, {"weight_dtype", false}}, "parts"},
       {"merge", {{"a"}, {"b"}, {"ratio"}}, "ratios"},
       {"lora", {{"base"}, {"source"}, {"strength", false}}, "blocks"},
   };

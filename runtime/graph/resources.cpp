@@ -16,6 +16,7 @@ struct Wanted {
 const Wanted kModel{"a model", {InputType::Model}};
 const Wanted kPart{"a model or a file", {InputType::Model, InputType::File}};
 const Wanted kAdapters{"adapter files", {InputType::Text, InputType::File, InputType::Model}};
+const Wanted kWeightDtype{"a weight dtype", {InputType::Choice, InputType::Text}};
 const Wanted kNumber{"a number", {InputType::Float, InputType::Int}};
 
 const Entry* find_value(const ResourceSpec& spec, std::string_view name) {
@@ -72,6 +73,8 @@ class ResourceMaker {
     for (const Entry& part : spec.table)
       if (auto source = text_of(part, asker(spec, part, true), kPart))
         made.parts.emplace(part.name, *std::move(source));
+    if (const Entry* dtype = find_value(spec, "weight_dtype"))
+      made.weight_dtype = weight_dtype(*dtype, asker(spec, *dtype, true));
     return add(spec, std::move(made));
   }
 
@@ -145,6 +148,15 @@ class ResourceMaker {
     if (const auto* text = std::get_if<std::string>(&*value)) return *text;
     refuse(asker, wanted, *value);
     return std::nullopt;
+  }
+
+  std::string weight_dtype(const Entry& entry, const Asker& asker) {
+    const std::vector<std::string> known = {"default", "int8"};
+    std::string name = text_of(entry, asker, kWeightDtype).value_or(known.front());
+    if (std::ranges::find(known, name) == known.end())
+      draft_.faults.add(asker.path, asker.who, ": unknown weight_dtype",
+                        expected_one_of(known, name));
+    return name;
   }
 
   std::optional<double> number_of(const Entry& entry, const Asker& asker) {

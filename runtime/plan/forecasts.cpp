@@ -49,9 +49,14 @@ class Forecaster {
   }
 
  private:
-  static Bytes bytes_of(const WeightSet& set, const std::vector<std::string>& names) {
+  static Bytes bytes_of(const WeightSet& set, const std::vector<std::string>& names,
+                        const WeightUse& use) {
     Bytes sum = 0;
-    for (const std::string& name : names) sum += set.weights.find(name)->second.spec.bytes();
+    for (const std::string& name : names) {
+      const Weight& weight = set.weights.find(name)->second;
+      const Packing packing = use.packed.contains(name) ? weight.packing : Packing::None;
+      sum += packed_spec(packing, weight.spec).bytes();
+    }
     return sum;
   }
 
@@ -59,9 +64,9 @@ class Forecaster {
     ComponentForecast forecast;
     if (slot.weights == nullptr || !use) return forecast;
     forecast.use = *use;
-    forecast.bytes = bytes_of(*slot.weights, use->lasting);
+    forecast.bytes = bytes_of(*slot.weights, use->lasting, *use);
     for (const auto& names : use->blocks) {
-      forecast.blocks.push_back(bytes_of(*slot.weights, names));
+      forecast.blocks.push_back(bytes_of(*slot.weights, names, *use));
       forecast.bytes += forecast.blocks.back();
     }
     return forecast;
@@ -81,11 +86,13 @@ class Forecaster {
   }
 
   // Nodes that cut a component alike share its blocks; else all that they need lasts.  A branch
-  // lies only where all of them run it.
+  // lies only where all of them run it, and a weight is packed only where all can work with it.
   static WeightUse joined(const WeightUse& a, const WeightUse& b) {
     WeightUse both;
     std::ranges::set_intersection(a.branched, b.branched,
                                   std::inserter(both.branched, both.branched.end()));
+    std::ranges::set_intersection(a.packed, b.packed,
+                                  std::inserter(both.packed, both.packed.end()));
     if (a.lasting == b.lasting && a.blocks == b.blocks) {
       both.lasting = a.lasting;
       both.blocks = a.blocks;

@@ -18,7 +18,7 @@ const WeightChange* find_change(const Adaptation& adaptation, const std::string&
   return &adaptation.adapter->parts.at(adaptation.part).at(name);
 }
 
-at::Tensor as_stored(const SafetensorsFile& file, const StoredTensor& stored, Pace pace) {
+at::Tensor as_stored(const TensorFile& file, const StoredTensor& stored, Pace pace) {
   const at::Tensor whole = at::empty(stored.spec.shape, at::dtype(at::kFloat));
   fill_all(
       {{whole, [&](std::int64_t start,
@@ -51,7 +51,7 @@ class CostCounter {
   CostCounter(std::string name, const TensorSpec& spec) : name_(std::move(name)), spec_(spec) {}
 
   void operator()(const Blend& blend) {
-    const ChangeCost other = change_cost(*blend.other, name_);
+    const HostCost other = change_cost(*blend.other, name_);
     cost.work += other.work;
     add(other.peak, 0);
   }
@@ -63,7 +63,7 @@ class CostCounter {
     add(change->workspace(spec_), 2 * rank * static_cast<double>(spec_.count()));
   }
 
-  ChangeCost cost;
+  HostCost cost;
 
  private:
   // Whatever is allocated is written and read.
@@ -105,7 +105,7 @@ at::Tensor changed_tensor(const OpenComponent& component, const std::string& nam
   return change.tensor;
 }
 
-ChangeCost change_cost(const OpenComponent& component, const std::string& name) {
+HostCost change_cost(const OpenComponent& component, const std::string& name) {
   const TensorSpec spec{find_stored(component, name)->spec.shape, at::kFloat};
   CostCounter counter(name, spec);
   counter.cost.work.traffic = static_cast<double>(2 * spec.bytes());

@@ -17,10 +17,10 @@ bool is_changed(const OpenComponent& component, const std::string& name);
 at::Tensor changed_tensor(const OpenComponent& component, const std::string& name, Pace pace);
 
 // What that allocates at most, with the result, and computes.  [any thread]
-struct ChangeCost {
+struct HostCost {
   Bytes peak = 0;
   Work work = {};
 };
-ChangeCost change_cost(const OpenComponent& component, const std::string& name);
+HostCost change_cost(const OpenComponent& component, const std::string& name);
 
 }  // namespace emulsion

@@ -55,7 +55,8 @@ FoundPrediction guessed_by_spread(const Checkpoint& checkpoint, const Checkpoint
   constexpr double kLimit = 0.09;
   const StoredTensors& unet = checkpoint.parts.at("unet").tensors;
   const auto found = unet.find("up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias");
-  if (found == unet.end() || found->second.spec.shape.size() != 1)
+  if (found == unet.end() || found->second.spec.shape.size() != 1 ||
+      found->second.packing != Packing::None)
     return {"epsilon", "the usual for this family"};
   const c10::InferenceMode no_autograd;
   const at::Tensor bias = read_tensor(header.path, found->second);
@@ -120,12 +121,12 @@ Family family_of(const Checkpoint& checkpoint) {
   return width == kWidthOfG ? Family::Sdxl : Family::Unknown;
 }
 
-CheckpointHeader header_of(const SafetensorsFile& file) {
+CheckpointHeader header_of(const TensorFile& file) {
   return {file.path(), file.tensors(), file.metadata()};
 }
 
 Checkpoint read_checkpoint(const std::filesystem::path& path) {
-  auto file = std::make_shared<const SafetensorsFile>(path);
+  std::shared_ptr<const TensorFile> file = open_tensor_file(path);
   Checkpoint checkpoint = read_checkpoint(header_of(*file), read_checkpoint_settings(path));
   checkpoint.file = std::move(file);
   return checkpoint;

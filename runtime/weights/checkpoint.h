@@ -34,7 +34,7 @@ struct CheckpointPart {
 
 // A single file, told apart by the names and shapes of its tensors.  Immutable.  [any thread]
 struct Checkpoint {
-  std::shared_ptr<const SafetensorsFile> file;
+  std::shared_ptr<const TensorFile> file;
   Family family = Family::Unknown;
   FoundPrediction prediction;
   std::map<std::string, CheckpointPart> parts;  // by diffusers' names: "unet", "text_encoder_2"
@@ -58,7 +58,7 @@ struct CheckpointHeader {
   std::map<std::string, std::string> metadata;
 };
 
-CheckpointHeader header_of(const SafetensorsFile& file);
+CheckpointHeader header_of(const TensorFile& file);
 
 // The same of a header alone, with these settings: without `file`.  [any thread]
 Checkpoint read_checkpoint(const CheckpointHeader& header, const CheckpointSettings& settings);

@@ -173,7 +173,7 @@ OpenComponent open_checkpoint_part(const fs::path& file, const std::string& part
   OpenComponent open{component, {}};
   if (found != checkpoint.parts.end())
     open.files.push_back(
-        std::make_shared<const SafetensorsFile>(*checkpoint.file, found->second.tensors));
+        std::make_shared<const TensorFile>(*checkpoint.file, found->second.tensors));
   return open;
 }
 

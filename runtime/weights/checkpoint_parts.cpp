@@ -105,7 +105,7 @@ StoredTensor stored_as(const CheckpointHeader& header, const std::string& source
     if (shape.empty() || shape.front() % alias.parts != 0)
       refuse(str(alias.parts, " equal parts on the first axis"));
     shape.front() /= alias.parts;
-    stored.begin += static_cast<std::uint64_t>(alias.part * stored.spec.bytes());
+    stored.begin += static_cast<std::uint64_t>(alias.part * stored.bytes());
   }
   if (alias.transposed) {
     if (shape.size() != 2) refuse("two axes");

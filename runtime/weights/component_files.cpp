@@ -77,7 +77,7 @@ WeightFiles weight_files(const fs::path& folder) {
 }
 
 void check_shards(const WeightFiles& weights,
-                  const std::vector<std::shared_ptr<const SafetensorsFile>>& files) {
+                  const std::vector<std::shared_ptr<const TensorFile>>& files) {
   if (weights.index.empty()) return;
   std::set<std::string_view> found;
   for (const auto& file : files) {

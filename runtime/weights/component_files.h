@@ -8,7 +8,7 @@
 
 namespace emulsion {
 
-class SafetensorsFile;
+class TensorFile;
 
 // The files that hold one component's weights.
 struct WeightFiles {
@@ -28,6 +28,6 @@ WeightFiles weight_files(const std::filesystem::path& folder);
 // Throws WeightError unless each tensor is in the one shard that the index names for it.
 // [any thread]
 void check_shards(const WeightFiles& weights,
-                  const std::vector<std::shared_ptr<const SafetensorsFile>>& files);
+                  const std::vector<std::shared_ptr<const TensorFile>>& files);
 
 }  // namespace emulsion

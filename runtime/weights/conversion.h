@@ -21,7 +21,7 @@ enum class ModelLayout : std::uint8_t { Folder, SingleFile };
 
 // A tensor of a file, or a part of one.
 struct TensorPiece {
-  std::shared_ptr<const SafetensorsFile> file;
+  std::shared_ptr<const TensorFile> file;
   StoredTensor stored;
 };
 

@@ -229,7 +229,7 @@ void folder_to_file(const fs::path& model, Dtype dtype, const std::vector<fs::pa
 
 void file_to_file(const fs::path& model, Dtype dtype, const std::vector<fs::path>& vocabularies,
                   Conversion& conversion) {
-  const auto file = std::make_shared<const SafetensorsFile>(model);
+  const auto file = open_tensor_file(model);
   conversion.weights.push_back({{}, kept(pieces_of(file), dtype), file->metadata()});
   add_companions(model, header_of(*file), vocabularies, conversion);
 }

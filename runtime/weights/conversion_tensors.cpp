@@ -65,14 +65,14 @@ class Composer {
 
 }  // namespace
 
-TensorPieces pieces_of(const std::shared_ptr<const SafetensorsFile>& file) {
+TensorPieces pieces_of(const std::shared_ptr<const TensorFile>& file) {
   TensorPieces pieces;
   for (const auto& [name, stored] : file->tensors())
     pieces.emplace(name, TensorPiece{file, stored});
   return pieces;
 }
 
-TensorPieces pieces_of(const std::vector<std::shared_ptr<const SafetensorsFile>>& shards) {
+TensorPieces pieces_of(const std::vector<std::shared_ptr<const TensorFile>>& shards) {
   TensorPieces pieces;
   for (const auto& shard : shards) pieces.merge(pieces_of(shard));
   return pieces;

@@ -13,8 +13,8 @@ namespace emulsion {
 
 using TensorPieces = std::map<std::string, TensorPiece>;  // by name
 
-TensorPieces pieces_of(const std::shared_ptr<const SafetensorsFile>& file);
-TensorPieces pieces_of(const std::vector<std::shared_ptr<const SafetensorsFile>>& shards);
+TensorPieces pieces_of(const std::shared_ptr<const TensorFile>& file);
+TensorPieces pieces_of(const std::vector<std::shared_ptr<const TensorFile>>& shards);
 
 // The tensors under their own names.
 std::vector<ConvertedTensor> kept(const TensorPieces& pieces, std::optional<c10::ScalarType> dtype);

@@ -20,12 +20,10 @@ namespace {
 
 struct Located {
   std::string_view name;
-  const SafetensorsFile* file;
+  const TensorFile* file;
   const StoredTensor* stored;
 
-  std::uint64_t end() const {
-    return stored->begin + static_cast<std::uint64_t>(stored->spec.bytes());
-  }
+  std::uint64_t end() const { return stored->begin + static_cast<std::uint64_t>(stored->bytes()); }
 };
 
 // What a mapped tensor's storage holds.
@@ -49,7 +47,7 @@ class FilesSource final : public WeightSource {
   Bundle read(const std::vector<std::string>& names, Stay stay, Pace pace) const override {
     const MeterScope scope(place_.meter, MeterScope::Reach::ThisThread);
     const std::vector<Located> ordered = in_file_order(names);
-    for (const SafetensorsFile* file : files_of(ordered)) expect_unchanged(*file);
+    for (const TensorFile* file : files_of(ordered)) expect_unchanged(*file);
     Bundle tensors;
     std::vector<WeightCopy> copies;
     for (auto next = ordered.begin(); next != ordered.end();) {
@@ -64,7 +62,7 @@ class FilesSource final : public WeightSource {
       next = run_end;
     }
     fill_all(copies, pace);
-    for (const SafetensorsFile* file : files_of(ordered)) expect_unchanged(*file);
+    for (const TensorFile* file : files_of(ordered)) expect_unchanged(*file);
     return tensors;
   }
 
@@ -82,13 +80,13 @@ class FilesSource final : public WeightSource {
     return ordered;
   }
 
-  static std::set<const SafetensorsFile*> files_of(const std::vector<Located>& tensors) {
-    std::set<const SafetensorsFile*> files;
+  static std::set<const TensorFile*> files_of(const std::vector<Located>& tensors) {
+    std::set<const TensorFile*> files;
     for (const Located& tensor : tensors) files.insert(tensor.file);
     return files;
   }
 
-  static void expect_unchanged(const SafetensorsFile& file) {
+  static void expect_unchanged(const TensorFile& file) {
     emulsion::expect_unchanged(file.path(), file.identity());
   }
 
@@ -100,7 +98,8 @@ class FilesSource final : public WeightSource {
   bool is_mappable(const Located& tensor) const {
     const c10::ScalarType dtype = tensor.stored->spec.dtype;
     return place_.is_host && place_.device.is_cpu() && !tensor.stored->transposed &&
-           dtype_of(*tensor.stored) == dtype && tensor.stored->begin % c10::elementSize(dtype) == 0;
+           tensor.stored->packing == Packing::None && dtype_of(*tensor.stored) == dtype &&
+           tensor.stored->begin % c10::elementSize(dtype) == 0;
   }
 
   // Tensors that follow one another in a file share a mapping.
@@ -113,7 +112,7 @@ class FilesSource final : public WeightSource {
   }
 
   void map_run(Run run, Stay stay, Bundle& tensors) const {
-    const SafetensorsFile& file = *run.front().file;
+    const TensorFile& file = *run.front().file;
     const std::uint64_t begin = stay == Stay::Lasting ? 0 : run.front().stored->begin;
     const std::shared_ptr<const MappedFile> mapping =
         stay == Stay::Lasting

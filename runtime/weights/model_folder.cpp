@@ -86,12 +86,11 @@ void check_model_folder(const fs::path& model) {
 }
 
 void check_model_file(const std::string& source) {
-  if (source.ends_with(".safetensors")) return;
+  if (has_suffix(source, {".safetensors", ".gguf"})) return;
   const std::string place = str("model '", source, "': ");
   refuse_pickle("model", source);
   throw WeightError(
-      str(place, has_suffix(source, {".gguf"}) ? "GGUF is not supported yet" : "this is no model",
-          "; give ", kWanted, " or a .safetensors file"));
+      str(place, "this is no model; give ", kWanted, " or a .safetensors or .gguf file"));
 }
 
 [[noreturn]] void throw_not_found(const std::string& source,

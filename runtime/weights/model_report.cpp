@@ -21,8 +21,9 @@ ModelReport::Part part_of(const StoredTensors& tensors) {
   for (const auto& [name, stored] : tensors) {
     ++part.tensors;
     part.parameters += stored.spec.count();
-    part.bytes += stored.spec.bytes();
-    ++part.dtypes[dtype_text(stored.spec.dtype)];
+    part.bytes += stored.bytes();
+    ++part.dtypes[stored.packing == Packing::None ? dtype_text(stored.spec.dtype)
+                                                  : std::string(to_text(stored.packing))];
   }
   return part;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,9 +16,11 @@
 namespace emulsion {
 
 struct Adapter;
-class SafetensorsFile;
+class TensorFile;
 struct StoredTensor;
 struct OpenComponent;
+
+using WeightNames = std::set<std::string, std::less<>>;
 
 // Mixes in the same tensors of another component: (1 - ratio) own + ratio other, in float32.
 // Integers stay.
@@ -43,9 +46,11 @@ struct OpenBranch {
 // A component of a model whose headers have been read and checked; no tensor has been touched.
 struct OpenComponent {
   std::shared_ptr<const Component> component;
-  std::vector<std::shared_ptr<const SafetensorsFile>> files;  // one, several shards, or none
+  std::vector<std::shared_ptr<const TensorFile>> files;  // one, several shards, or none
   // What becomes of the files' tensors on the way, in this order.
   std::vector<std::variant<Blend, Adaptation>> changes = {};
+  // Of weights that may be packed, what is to be made of those that the files hold plain.
+  Packing packing = Packing::None;
   // Instead of files: this component lies beside another one.  What tells it from others.
   std::vector<OpenBranch> branches = {};
   std::string branches_identity = {};

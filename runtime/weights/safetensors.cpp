@@ -165,18 +165,11 @@ std::string_view safetensors_dtype(const std::string& tensor, c10::ScalarType dt
   throw WeightError(str("tensor '", tensor, "': safetensors has no ", dtype_text(dtype)));
 }
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path)
-    : path_(std::move(path)), identity_(identity_of(path_)) {
+SafetensorsFile::SafetensorsFile(std::filesystem::path path) : TensorFile(std::move(path)) {
   const std::string header = read_header_text(path_.string(), path_, identity_.bytes);
   read_header(header, kLengthBytes + header.size());
   check_layout(kLengthBytes + header.size());
 }
-
-SafetensorsFile::SafetensorsFile(const SafetensorsFile& whole, StoredTensors tensors)
-    : path_(whole.path_),
-      identity_(whole.identity_),
-      tensors_(std::move(tensors)),
-      metadata_(whole.metadata_) {}
 
 void SafetensorsFile::read_header(const std::string& header, std::uint64_t data_begin) {
   const Json json = parse_header(path_.string(), header);

@@ -33,20 +33,11 @@ void cut(const WeightCopy& copy, std::int64_t start, const at::Tensor& into,
   }
 }
 
-// Not LibTorch's loops: threads that wait for a disk are to keep none of its own waiting.
 void fill_pieces(const std::vector<Piece>& pieces, Pace pace) {
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    const c10::InferenceMode no_autograd;
-    for (std::size_t i = next++; i < pieces.size(); i = next++)
-      pieces[i].copy->fill(pieces[i].start, pieces[i].into);
-  };
-  const int threads = pace == Pace::OneThread ? 1 : std::min(at::get_num_threads(), kMostThreads);
-  const std::size_t most = std::min(static_cast<std::size_t>(threads), pieces.size());
-  std::vector<std::future<void>> others;
-  for (std::size_t i = 1; i < most; ++i) others.push_back(std::async(std::launch::async, work));
-  work();
-  for (std::future<void>& other : others) other.get();
+  for_each_part(static_cast<std::int64_t>(pieces.size()), pace, [&](std::int64_t i) {
+    const Piece& piece = pieces[static_cast<std::size_t>(i)];
+    piece.copy->fill(piece.start, piece.into);
+  });
 }
 
 // While one half of the pinned memory is copied to the device, the other one is filled.
@@ -72,6 +63,22 @@ void fill_device(const WeightCopy& copy, Pace pace) {
 }
 
 }  // namespace
+
+// Not LibTorch's loops: threads that wait for a disk are to keep none of its own waiting.
+void for_each_part(std::int64_t count, Pace pace,
+                   const std::function<void(std::int64_t part)>& work) {
+  std::atomic<std::int64_t> next{0};
+  const auto work_on = [&] {
+    const c10::InferenceMode no_autograd;
+    for (std::int64_t i = next++; i < count; i = next++) work(i);
+  };
+  const int threads = pace == Pace::OneThread ? 1 : std::min(at::get_num_threads(), kMostThreads);
+  std::vector<std::future<void>> others;
+  for (std::int64_t i = 1; i < std::min<std::int64_t>(threads, count); ++i)
+    others.push_back(std::async(std::launch::async, work_on));
+  work_on();
+  for (std::future<void>& other : others) other.get();
+}
 
 at::Tensor new_tensor(const TensorSpec& spec, c10::Device device) {
   return at::empty(spec.shape, at::TensorOptions().dtype(spec.dtype).device(device));

@@ -23,4 +23,8 @@ at::Tensor new_tensor(const TensorSpec& spec, c10::Device device);
 // memory of kStagingBytes.
 void fill_all(const std::vector<WeightCopy>& copies, Pace pace);
 
+// Calls `work` for 0 to count - 1, in no order, on as many threads as the pace allows.
+void for_each_part(std::int64_t count, Pace pace,
+                   const std::function<void(std::int64_t part)>& work);
+
 }  // namespace emulsion

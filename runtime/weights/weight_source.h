@@ -30,6 +30,10 @@ std::unique_ptr<const WeightSource> files_source(OpenComponent component, const 
 // The same with the component's changes.
 std::unique_ptr<const WeightSource> changed_source(OpenComponent component,
                                                    const WeightPlace& place, c10::ScalarType dtype);
+// The same, of which those in `packed` come packed where packing_of() says so: as bytes.
+std::unique_ptr<const WeightSource> packed_source(const OpenComponent& component,
+                                                  const WeightNames& packed,
+                                                  const WeightPlace& place, c10::ScalarType dtype);
 // Of a component of branches.
 std::unique_ptr<const WeightSource> branch_source(const OpenComponent& component,
                                                   const WeightPlace& place, c10::ScalarType dtype);

@@ -16,6 +16,7 @@
 #include "weights/changed_tensor.h"
 #include "weights/safetensors.h"
 #include "weights/weight_dtype.h"
+#include "weights/weight_packing.h"
 #include "weights/weight_source.h"
 #include "weights/weight_stream.h"
 
@@ -36,8 +37,9 @@ WeightSet headers(const OpenComponent& component, c10::ScalarType dtype) {
   for (const auto& file : component.files)
     for (const auto& [name, stored] : file->tensors()) {
       const bool floating = c10::isFloatingType(stored.spec.dtype);
-      set.weights.emplace(
-          name, Weight{{stored.spec.shape, floating ? dtype : stored.spec.dtype}, at::Tensor()});
+      set.weights.emplace(name, Weight{{stored.spec.shape, floating ? dtype : stored.spec.dtype},
+                                       at::Tensor(),
+                                       packing_of(component, name, stored)});
     }
   return set;
 }
@@ -92,9 +94,14 @@ std::string identity_of(const Adaptation& adaptation) {
 }
 
 bool is_mappable(const StoredTensor& stored, c10::ScalarType dtype) {
-  return !stored.transposed &&
+  return !stored.transposed && stored.packing == Packing::None &&
          (!c10::isFloatingType(stored.spec.dtype) || stored.spec.dtype == dtype) &&
          stored.begin % c10::elementSize(stored.spec.dtype) == 0;
+}
+
+void add(const HostCost& one, ReadCost& cost) {
+  cost.changing = std::max(cost.changing, one.peak);
+  cost.changes += one.work;
 }
 
 }  // namespace
@@ -112,6 +119,7 @@ std::string identity_of(const OpenComponent& component) {
     if (!opened.contains(path)) text += str("\n", identity_of(path).text);
   for (const auto& change : component.changes)
     text += std::visit([](const auto& made) { return identity_of(made); }, change);
+  if (component.packing != Packing::None) text += str("\n", to_text(component.packing));
   return text + component.branches_identity;
 }
 
@@ -122,24 +130,25 @@ std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::
 }
 
 ReadCost read_cost(const OpenComponent& component, const std::vector<std::string>& names,
-                   c10::ScalarType dtype) {
+                   c10::ScalarType dtype, const WeightNames& packed) {
   const c10::ScalarType held = weight_dtype(*component.component, dtype);
   ReadCost cost;
   if (!component.branches.empty()) return cost;  // copies of tensors that are there
   bool all_mapped = true;
   for (const std::string& name : names) {
-    if (is_changed(component, name)) {
-      const ChangeCost change = change_cost(component, name);
-      cost.changing = std::max(cost.changing, change.peak);
-      cost.changes += change.work;
+    const StoredTensor& stored = *find_stored(component, name);
+    const Packing packing =
+        packed.contains(name) ? packing_of(component, name, stored) : Packing::None;
+    const bool changes = is_changed(component, name), is_packed = packing != Packing::None;
+    if (changes) {
+      add(change_cost(component, name), cost);
       ++cost.changed;
-      all_mapped = false;
-    } else if (const StoredTensor& stored = *find_stored(component, name);
-               is_mappable(stored, held)) {
-      cost.mapped += stored.spec.bytes();
-    } else {
-      all_mapped = false;
     }
+    if (is_packed_anew(packing, stored)) add(pack_cost(stored.spec), cost);
+    if (!changes && (is_packed ? packing == stored.packing : is_mappable(stored, held)))
+      cost.mapped += stored.bytes();
+    else
+      all_mapped = false;
   }
   cost.staging = cost.changing + (all_mapped ? 0 : kStagingBytes);
   return cost;
@@ -159,10 +168,17 @@ std::shared_ptr<const WeightSet> load(const OpenComponent& component,
                                       const WeightSelection& selection, const WeightPlace& place,
                                       c10::ScalarType dtype) {
   const c10::ScalarType held = weight_dtype(*component.component, dtype);
+  WeightSet set = headers(component, held);
+  bool is_packed = false;
+  for (auto& [name, weight] : set.weights) {
+    if (!selection.packed.contains(name)) weight.packing = Packing::None;
+    is_packed = is_packed || weight.packing != Packing::None;
+  }
   auto source = !component.branches.empty() ? branch_source(component, place, held)
+                : is_packed ? packed_source(component, selection.packed, place, held)
                 : component.changes.empty() ? files_source(component, place, held)
                                             : changed_source(component, place, held);
-  return filled(headers(component, held), std::move(source), selection, place);
+  return filled(std::move(set), std::move(source), selection, place);
 }
 
 std::shared_ptr<const WeightSet> load(std::shared_ptr<const WeightSet> source,
@@ -175,7 +191,8 @@ std::shared_ptr<const WeightSet> load(std::shared_ptr<const WeightSet> source,
 std::string first_nan(const WeightSet& weights) {
   const c10::InferenceMode no_autograd;
   for (const auto& [name, weight] : weights.weights) {
-    const at::Tensor& data = weight.data;
+    const bool is_packed = weight.packing != Packing::None && weight.data.defined();
+    const at::Tensor data = is_packed ? packed_scales(weight.data, weight.packing) : weight.data;
     if (!data.defined() || data.numel() == 0 || !c10::isFloatingType(data.scalar_type())) continue;
     // The largest value is NaN when any is, and takes no temporary of the tensor's size.
     if (data.max().isnan().item<bool>()) return name;

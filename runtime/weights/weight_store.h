@@ -55,13 +55,13 @@ OpenComponent open_replacement(const std::filesystem::path& place, const std::st
 std::string identity_of(const OpenComponent& component);
 
 // The tensors without data, floating ones in the dtype of the run or what stands in for it (see
-// weight_dtype.h); others keep theirs.
+// weight_dtype.h); others keep theirs.  Their packing is the one that packing_of() tells.
 std::shared_ptr<const WeightSet> header_of(const OpenComponent& component, c10::ScalarType dtype);
 
 // Host memory that passing weights on takes besides themselves, where they can't be mapped.
 inline constexpr Bytes kStagingBytes = 8 * kMiB;
 
-// What bringing tensors into memory takes.
+// What bringing tensors into memory takes; those in `packed` may be packed there.
 struct ReadCost {
   Bytes mapped = 0;         // of those that need no copy in host memory: they have the run's dtype
   Bytes staging = 0;        // host memory besides, at most
@@ -71,12 +71,13 @@ struct ReadCost {
 };
 // [any thread]
 ReadCost read_cost(const OpenComponent& component, const std::vector<std::string>& names,
-                   c10::ScalarType dtype);
+                   c10::ScalarType dtype, const WeightNames& packed = {});
 
 // Which tensors to hold.  What is named nowhere stays in the file.
 struct WeightSelection {
   std::vector<std::string> lasting;              // there as long as the set
   std::vector<std::vector<std::string>> blocks;  // there one at a time, in this order, cyclically
+  WeightNames packed = {};  // of these, those that are left or made packed where they can be
   bool prefetch = true;  // fetch the next block while one is worked with: two are there at a time
 };
 

@@ -47,6 +47,19 @@ inline LoadedPart load_part(const std::filesystem::path& model, const std::strin
   return {open.component, load(open, all_of(open), WeightPlace{}, dtype)};
 }
 
+// The same with all packed that a model can work with packed, as int8 if the file has it plain.
+template <class Model, class Config>
+LoadedPart load_packed_part(const std::filesystem::path& model, const std::string& part,
+                            c10::ScalarType dtype, const Config& config) {
+  OpenComponent open = open_component(model, part);
+  open.packing = Packing::Int8;
+  const WeightView header(header_of(open, dtype));
+  const Model forecast(header, config);
+  WeightSelection selection = all_of(open);
+  selection.packed = header.use().packed;
+  return {open.component, load(open, selection, WeightPlace{}, dtype)};
+}
+
 // Largest distance of `got` from `want`, for shapes that are equal.
 inline double distance(const at::Tensor& got, const at::Tensor& want) {
   if (got.sizes() != want.sizes()) return 1e30;

@@ -29,6 +29,7 @@ struct NodeCase {
   RunContext::Values inputs = {};
   std::string variant = {};  // empty: the first
   c10::ScalarType dtype = c10::kFloat;
+  Packing packing = Packing::None;  // of weights that may be packed
   const std::atomic<bool>* cancelled = nullptr;
 };
 
@@ -56,26 +57,43 @@ inline std::unique_ptr<Node> make_node(const NodeCase& node) {
   return type.create(Params(params));
 }
 
-inline Site site_of(const NodeCase& node, bool with_data) {
+// What a node may have packed, by slot.
+using PackedNames = std::map<std::string, WeightNames>;
+
+// The names in `packed` are packed where `with_data` is set.
+inline Site site_of(const NodeCase& node, bool with_data, const PackedNames& packed = {}) {
   const NodeDescriptor& type = descriptor_of(node.id);
   Site site;
   site.variant = node.variant.empty() ? type.variants.front() : node.variant;
   site.dtype = node.dtype;
   for (const SlotSpec& slot : type.slots) {
-    const OpenComponent open = open_component(node.model, node.parts.at(slot.name));
+    OpenComponent open = open_component(node.model, node.parts.at(slot.name));
+    open.packing = node.packing;
+    WeightSelection selection = all_of(open);
+    if (packed.contains(slot.name)) selection.packed = packed.at(slot.name);
     Slot& bound = site.slots[slot.name];
     bound.component = open.component;
     if (slot.has_weights)
-      bound.weights = with_data ? load(open, all_of(open), WeightPlace{}, node.dtype)
+      bound.weights = with_data ? load(open, selection, WeightPlace{}, node.dtype)
                                 : header_of(open, node.dtype);
   }
   return site;
 }
 
-inline Forecast forecast_node(const NodeCase& node) {
+inline Forecast forecast_node(const NodeCase& node, PackedNames* packed = nullptr) {
   ForecastContext::Inputs specs;
   for (const auto& [name, value] : node.inputs) specs[name] = spec_of(value);
-  return make_node(node)->forecast(ForecastContext(site_of(node, false), specs));
+  const ForecastContext context(site_of(node, false), specs);
+  Forecast forecast = make_node(node)->forecast(context);
+  if (packed != nullptr)
+    for (const auto& [slot, view] : context.views()) (*packed)[slot] = view.use().packed;
+  return forecast;
+}
+
+inline Site site_with_data(const NodeCase& node) {
+  PackedNames packed;
+  if (node.packing != Packing::None) forecast_node(node, &packed);
+  return site_of(node, true, packed);
 }
 
 inline RunContext::Values run_node(const NodeCase& node, Site site) {
@@ -86,13 +104,13 @@ inline RunContext::Values run_node(const NodeCase& node, Site site) {
 }
 
 inline RunContext::Values run_node(const NodeCase& node) {
-  return run_node(node, site_of(node, true));
+  return run_node(node, site_with_data(node));
 }
 
 // The most that a run of the node holds besides its inputs and weights: outputs and temporaries.
 inline Bytes peak_of_run(const NodeCase& node) {
   install_memory_meter();
-  Site site = site_of(node, true);
+  Site site = site_with_data(node);
   const MemoryMeter meter(c10::kCPU);
   const MeterScope scope(meter);
   run_node(node, std::move(site));

@@ -17,7 +17,12 @@ BASE = {
     "emulsion": 1,
     "inputs": {"p": {"type": "text"}, "n": {"type": "int", "default": 8, "multiple_of": 8}},
     "resources": {
-        "sd": {"type": "checkpoint", "source": "tiny", "parts": {"vae": "$p"}},
+        "sd": {
+            "type": "checkpoint",
+            "source": "tiny",
+            "weight_dtype": "$p",
+            "parts": {"vae": "$p"},
+        },
         "mix": {"type": "merge", "a": "sd", "b": "sd", "ratio": 0.5, "ratios": {"vae": "$n"}},
         "styled": {
             "type": "lora",
@@ -78,6 +83,7 @@ BREAKS = [
     ("a lora with parts", ["resources", "styled", "parts"], {}),
     ("a block whose factor is a text", ["resources", "styled", "blocks", "x"], "1"),
     ("a part that is a number", ["resources", "sd", "parts", "vae"], 1),
+    ("an unknown weight dtype", ["resources", "sd", "weight_dtype"], "int9"),
     ("an output that is an input", ["outputs", "o"], "$p"),
 ]
 

@@ -180,6 +180,25 @@ TEST_CASE("a UNet that merges tokens holds no more than its bound, and attends l
   }
 }
 
+TEST_CASE("a UNet with packed weights holds no more than its bound, which unpacking raises") {
+  const c10::InferenceMode inference;
+  for (const ModelCase& one : cases()) {
+    CAPTURE(one.model);
+    const UnetConfig config =
+        read_unet_config(*fakes::load_part(one.model, "unet", one.dtype).component);
+    const auto part = fakes::load_packed_part<Unet>(one.model, "unet", one.dtype, config);
+    const WeightView view = part.view();
+    const Unet unet(view, config);
+    const at::Tensor sample = at::randn({one.batch, 4, one.height, one.width}).to(one.dtype);
+    const at::Tensor context = at::randn({one.batch, 77, config.context_width()}).to(one.dtype);
+    const Bytes peak = measured([&] { unet(sample, 500, context, [] {}); });
+    const MapBatch latent{one.batch, one.height, one.width};
+    const Cost cost = unet_cost(config, latent, 77, one.dtype, branch_load(view));
+    check_bound(cost, peak, one.is_large);
+    CHECK(cost.work.traffic > unet_cost(config, latent, 77, one.dtype).work.traffic);
+  }
+}
+
 TEST_CASE("a VAE's decoder holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {

@@ -35,7 +35,7 @@ TEST_CASE("a linear layer equals LibTorch's, with and without a bias") {
 TEST_CASE("a linear layer takes the weight of a 1x1 convolution") {
   const at::Tensor kernel = at::randn({6, 4, 1, 1});
   const Linear layer(view_of({{"weight", kernel}, {"bias", at::randn({6})}}), 4, 6);
-  CHECK(layer.weight.equal(kernel.view({6, 4})));
+  CHECK(layer.weight.data.equal(kernel.view({6, 4})));
 }
 
 TEST_CASE("products of bfloat16 are those of float32, but for its rounding") {
@@ -127,7 +127,7 @@ TEST_CASE("a layer made from a header alone reports what is missing and misshape
   set.weights["conv.weight"] = {{{8, 4, 1, 1}, at::kFloat}, {}};
   const WeightView view(std::make_shared<const WeightSet>(set));
   const Conv2d layer(view.scope("conv"), {.in = 4, .out = 8});
-  CHECK(!layer.weight.defined());
+  CHECK(!layer.weight.data.defined());
   CHECK_THROWS_WITH_AS(view.finish(),
                        "model/unet: weights and config are at odds: 1 tensors missing: 'conv.bias' "
                        "[8]; 1 tensors of another shape: 'conv.weight' expected [8, 4, 3, 3], got "

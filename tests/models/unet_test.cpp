@@ -26,7 +26,7 @@ struct LoadedUnet {
 // reference, as a part of its largest value.
 double error_of(const LoadedUnet& loaded, const std::map<std::string, at::Tensor>& reference,
                 const std::string& name) {
-  const c10::ScalarType dtype = loaded.unet.conv_in.weight.scalar_type();
+  const c10::ScalarType dtype = loaded.unet.conv_in.weight.spec.dtype;
   const at::Tensor times = reference.at(name + ".timesteps"), want = reference.at(name + ".output");
   double error = 0;
   for (std::int64_t i = 0; i < times.numel(); ++i) {

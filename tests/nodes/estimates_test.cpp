@@ -99,8 +99,11 @@ TEST_CASE("no variant of a node holds more than its forecast, nor gives another 
     CAPTURE(model);
     for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       CAPTURE(dtype_text(dtype));
-      for (const fakes::NodeCase& node : node_cases(model, width, side, dtype))
+      for (fakes::NodeCase node : node_cases(model, width, side, dtype)) {
         check_variants(node);
+        node.packing = Packing::Int8;
+        check_variants(node);
+      }
     }
   }
 }

@@ -95,3 +95,31 @@ TEST_CASE("a tensor without data comes through the stream, and others do not") {
   CHECK(weights.scope("below").tensor("there", {2}).sum().item<float>() == 2);
   CHECK(stream->asked == std::vector<std::string>{"below.there"});
 }
+
+TEST_CASE("a weight may be left packed unless somebody asks for the tensor") {
+  const WeightView weights = view({{"a", {4, 3}}, {"b", {4, 3}}, {"c", {4, 3}}});
+  weights.packed("a", {4, 3});
+  weights.packed("b", {4, 3});
+  weights.tensor("b", {4, 3});
+  weights.tensor("c", {4, 3});
+  weights.packed("c", {4, 3});
+  CHECK(weights.use().packed == std::set<std::string, std::less<>>{"a"});
+  CHECK(weights.use().lasting == std::vector<std::string>{"a", "b", "c"});
+  CHECK_NOTHROW(weights.finish());
+}
+
+TEST_CASE("a packed weight is told apart from its tensor, which is refused") {
+  auto set = std::make_shared<WeightSet>();
+  set->place = "model/unet";
+  const Weight packed{{{4, 3}, at::kFloat}, packed_int8(at::ones({4, 3})), Packing::Int8};
+  set->weights["a"] = packed;
+  const WeightView weights(set);
+  const Weight weight = weights.packed("a", {4, 3});
+  CHECK((weight.packing == Packing::Int8));
+  CHECK(weight.spec == packed.spec);
+  CHECK(weight.data.is_same(packed.data));
+  CHECK_THROWS_WITH_AS(weights.tensor("a", {4, 3}),
+                       "model/unet: tensor 'a' is packed as int8: expected one that the node's "
+                       "forecast asks for as a tensor; ask for the same in forecast and run",
+                       WeightError);
+}

@@ -42,6 +42,18 @@ TEST_CASE("an unset input leaves a model its own part") {
         std::map<std::string, std::string>{{"vae", "v.safetensors"}});
 }
 
+TEST_CASE("a model's weights are as the run has them unless it says int8, itself or by an input") {
+  const auto dtype = [](const std::string& more, const Values& values) {
+    const Graph graph =
+        graph_with(R"({"sd": {"type": "checkpoint", "source": "tiny")" + more + "}}", "sd", values);
+    return std::get<Resource::Checkpoint>(model_of(graph, "sd.unet").made).weight_dtype;
+  };
+  CHECK(dtype("", {}) == "default");
+  CHECK(dtype(R"(, "weight_dtype": "int8")", {}) == "int8");
+  CHECK(dtype(R"(, "weight_dtype": "$lora")", {}) == "default");
+  CHECK(dtype(R"(, "weight_dtype": "$lora")", {{"lora", std::string("int8")}}) == "int8");
+}
+
 TEST_CASE("a lora without files is its base, and shares its parts") {
   for (const Values& values : {Values{}, Values{{"lora", std::string(" , ")}}}) {
     const Graph graph = graph_with(kStyled, "styled", values);

@@ -38,7 +38,7 @@ std::string fault_of_index(const std::string& index) {
   scratch.write("two.safetensors", shard_of_zeros("b"));
   try {
     const WeightFiles weights = weight_files(scratch.folder());
-    std::vector<std::shared_ptr<const SafetensorsFile>> files;
+    std::vector<std::shared_ptr<const TensorFile>> files;
     for (const fs::path& path : weights.files)
       files.push_back(std::make_shared<const SafetensorsFile>(path));
     check_shards(weights, files);

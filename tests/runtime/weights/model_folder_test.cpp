@@ -40,17 +40,17 @@ TEST_CASE("a model that is not there is said with the shipped ones") {
         "id (owner/name)");
 }
 
-TEST_CASE("of files, those in safetensors format can be models, and pickles are told why not") {
+TEST_CASE(
+    "of files, those in safetensors and GGUF format can be models, and pickles are told why not") {
   const Scratch scratch;
   CHECK(fault_of(scratch.write("v2-1.safetensors", "").string()) == "fine");
   for (const char* name : {"a.ckpt", "a.pt", "a.bin"})
     CHECK(fault_of(scratch.write(name, "").string()) ==
           "a pickle file, which can run any program when it is read, so it is not read at all; "
           "give the model's .safetensors file, or convert it with a tool that you trust");
-  CHECK(fault_of(scratch.write("a.gguf", "").string()) ==
-        "GGUF is not supported yet; give a folder in diffusers' layout or a .safetensors file");
+  CHECK(fault_of(scratch.write("a.gguf", "").string()) == "fine");
   CHECK(fault_of(scratch.write("notes.txt", "").string()) ==
-        "this is no model; give a folder in diffusers' layout or a .safetensors file");
+        "this is no model; give a folder in diffusers' layout or a .safetensors or .gguf file");
 }
 
 TEST_CASE("a folder that is empty, or is no model, is said with what is in it") {

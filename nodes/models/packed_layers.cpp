@@ -1,0 +1,63 @@
+#include "models/packed_layers.h"
+
+#include "kernels/panel_product.h"
+#include "kernels/unpack.h"
+#include "models/ops.h"
+
+namespace emulsion::models {
+namespace {
+
+at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
+
+// Products that copy their weights in float32 have them unpacked so.
+bool widens(const at::Tensor& x) {
+  return kernels::widens(x) && !kernels::panels_hold(x.scalar_type());
+}
+
+// x [n, in] -> into [n, out], tile by tile of the outputs
+void multiply(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+              const at::Tensor& into) {
+  const std::int64_t out = weight.spec.shape[0], step = unpacked_outputs(x.size(1), out);
+  for (std::int64_t begin = 0; begin < out; begin += step) {
+    const std::int64_t count = std::min(step, out - begin);
+    const at::Tensor part = bias.defined() ? bias.narrow(0, begin, count) : bias;
+    into.narrow(1, begin, count)
+        .copy_(linear(x, kernels::unpacked_rows(weight, begin, count, x.scalar_type()), part));
+  }
+}
+
+}  // namespace
+
+std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out) {
+  return std::min(out, std::max<std::int64_t>(1, kUnpackedNumbers / in));
+}
+
+at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (weight.packing == Packing::None) return linear(x, weight.data, bias);
+  const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
+  const bool wide = widens(x);
+  if (!wide && unpacked_outputs(in, out) == out)
+    return linear(x, kernels::unpacked_rows(weight, 0, out, x.scalar_type()), bias);
+  const at::Tensor rows = x.reshape({-1, in}), wide_bias = wide ? widened(bias) : bias;
+  const at::Tensor y = at::empty({rows.size(0), out}, x.options());
+  const std::int64_t step = wide ? kernels::kWidenedRows : rows.size(0);
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += step) {
+    const std::int64_t count = std::min(step, rows.size(0) - begin);
+    const at::Tensor part = rows.narrow(0, begin, count);
+    multiply(wide ? widened(part) : part, weight, wide_bias, y.narrow(0, begin, count));
+  }
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = out;
+  return y.view(shape);
+}
+
+at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                  const ConvShape& shape) {
+  if (weight.packing == Packing::None) return conv2d(x, weight.data, bias, shape);
+  const at::Tensor wide = widens(x) ? widened(x) : x;
+  const at::Tensor kernel = kernels::unpacked_rows(weight, 0, shape.out, wide.scalar_type());
+  const at::Tensor y = conv2d(wide, kernel, widens(x) ? widened(bias) : bias, shape);
+  return y.to(x.scalar_type());
+}
+
+}  // namespace emulsion::models
