@@ -35,7 +35,7 @@ std::optional<DeviceId> device_of(const Step& step) {
 
 WeightSelection selection_of(const WeightUse& use, const LoadWeights& step) {
   WeightSelection selection{
-      .lasting = use.lasting, .blocks = {}, .packed = use.packed, .prefetch = step.prefetch};
+      .lasting = use.lasting, .blocks = {}, .prefetch = step.prefetch, .packed = use.packed};
   const std::set<std::size_t> streamed(step.streamed.begin(), step.streamed.end());
   for (std::size_t i = 0; i < use.blocks.size(); ++i) {
     const std::vector<std::string>& block = use.blocks[i];

@@ -77,8 +77,8 @@ ReadCost read_cost(const OpenComponent& component, const std::vector<std::string
 struct WeightSelection {
   std::vector<std::string> lasting;              // there as long as the set
   std::vector<std::vector<std::string>> blocks;  // there one at a time, in this order, cyclically
-  WeightNames packed = {};  // of these, those that are left or made packed where they can be
   bool prefetch = true;  // fetch the next block while one is worked with: two are there at a time
+  WeightNames packed = {};  // of these, those that are left or made packed where they can be
 };
 
 // Where to hold them.

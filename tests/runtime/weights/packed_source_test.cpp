@@ -14,6 +14,7 @@
 #include "runtime/weights/scratch.h"
 #include "weights/adapter.h"
 #include "weights/safetensors_writer.h"
+#include "weights/tensor_file.h"
 #include "weights/weight_packing.h"
 #include "weights/weight_store.h"
 
