@@ -14,7 +14,7 @@ namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;   // numbers that a thread takes at least
-constexpr std::int64_t kAtOnce = 1 << 17;  // numbers that the plain form works on: see unpacked()
+constexpr std::int64_t kAtOnce = 1 << 16;  // numbers that the plain form works on: see unpacked()
 constexpr std::int64_t kBlock = kPackedBlock, kHalfBlock = kPackedBlock / 2;
 
 template <class Field>

@@ -18,7 +18,7 @@ constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 128 * kKiB;
 // What unpacking takes where there is no kernel of ours for it.
-constexpr Bytes kUnpacking = 4 * kMiB;
+constexpr Bytes kUnpacking = 2 * kMiB;
 
 // Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
 void attend_in_tiles(Tally& tally, const AttentionStep& step) {

@@ -66,7 +66,7 @@ TEST_CASE("elements from anywhere in a packed tensor are those of the whole") {
   const GgufFile file(kWritten);
   for (const char* name : {"q8_0", "q5_1", "no_rows"}) {
     const at::Tensor whole = floats_of(file, name).view(-1);
-    for (const auto [start, count] : {std::pair{0, 5}, {31, 2}, {33, 64}, {100, 92}}) {
+    for (const auto& [start, count] : {std::pair{0, 5}, {31, 2}, {33, 64}, {100, 92}}) {
       const at::Tensor part = at::empty({count}, at::dtype(at::kFloat));
       read_elements(file, file.tensors().at(name), start, part, nullptr);
       CHECK(part.equal(whole.narrow(0, start, count)));
