@@ -34,7 +34,7 @@ TEST_CASE("a convolution by panels gives what the definition gives") {
   if (!panels_hold(at::kFloat)) return;
   const c10::InferenceMode inference;
   CHECK(error({.in = 32, .out = 48}, {2, 8, 11}, at::kFloat) < 2e-5);
-  CHECK(error({.in = 32, .out = 48}, {2, 8, 11}, at::kBFloat16) < 2e-2);
+  CHECK(error({.in = 32, .out = 48}, {2, 8, 11}, at::kBFloat16) < 4e-2);
 }
 
 TEST_CASE("every kernel, stride and padding of the models has its form") {

@@ -37,7 +37,7 @@ TEST_CASE("a convolution by tiles gives what the definition gives") {
 TEST_CASE("bfloat16 is widened on the way in, and rounded on the way out") {
   if (!panels_hold(at::kBFloat16)) return;
   const c10::InferenceMode inference;
-  CHECK(error({1, 32, 48, 16, 12}, at::kBFloat16) < 2e-2);
+  CHECK(error({1, 32, 48, 16, 12}, at::kBFloat16) < 4e-2);
 }
 
 TEST_CASE("maps that tiles do not divide keep their borders") {
