@@ -27,15 +27,35 @@ std::string loader_words(const std::string& text) {
   return text.substr(start + kBefore.size(), end - start - kBefore.size());
 }
 
+boost::dll::shared_library opened(const std::filesystem::path& path) {
+  // Absolute, so that the loader does not search its own folders for a bare name.
+  return boost::dll::shared_library(
+      std::filesystem::absolute(path).string(),
+      boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+}
+
+// A plug-in that links LibTorch as usual need not know its folder: it takes what is open, and here
+// LibTorch may not be yet; see cmake/EmulsionLate.cmake.
+boost::dll::shared_library opened_with_torch(const std::filesystem::path& path) {
+  try {
+    return opened(path);
+  } catch (const boost::system::system_error& error) {
+    if (std::string_view(error.what()).find("libtorch") == std::string_view::npos) throw;
+    static const auto& torch = *new boost::dll::shared_library(
+        "libtorch" + library_suffix(), boost::dll::load_mode::search_system_folders |
+                                           boost::dll::load_mode::rtld_lazy |
+                                           boost::dll::load_mode::rtld_global);
+    if (!torch.is_loaded()) throw;
+    return opened(path);
+  }
+}
+
 // Never freed, so that nothing unloads before the process ends.
 boost::dll::shared_library& open_for_good(const std::filesystem::path& path) {
   static std::mutex mutex;
   static auto& libraries = *new std::list<boost::dll::shared_library>;
   try {
-    // Absolute, so that the loader does not search its own folders for a bare name.
-    boost::dll::shared_library library(
-        std::filesystem::absolute(path).string(),
-        boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    boost::dll::shared_library library = opened_with_torch(path);
     const std::lock_guard lock(mutex);
     return libraries.emplace_back(std::move(library));
   } catch (const boost::system::system_error& error) {

@@ -98,8 +98,8 @@ TEST_CASE("a lora on a lora changes what the first one has changed") {
 TEST_CASE("missing files, unknown blocks and adapters of other models are said in one line") {
   CHECK_THROWS_WITH_AS(
       opened(lora("nowhere.safetensors"), "styled"),
-      "adapter 'nowhere.safetensors': no such file; give a .safetensors file, or a folder with "
-      "pytorch_lora_weights.safetensors",
+      "adapter 'nowhere.safetensors': no such file; give a .safetensors file, a folder with "
+      "pytorch_lora_weights.safetensors or adapter_model.safetensors, or a hub id (owner/name)",
       WeightError);
   CHECK_THROWS_WITH_AS(
       opened(lora("style.pt"), "styled"),
