@@ -1,10 +1,10 @@
 """Runs a full-size random model within smaller and smaller budgets of main memory, down to the
 smallest that works: is every budget kept, is the predicted time right, is the picture the same
-within rounding?  Prints a table in Markdown, and writes bench/memory/MODEL/results.json in the build
-folder.
+within rounding?  Prints a table in Markdown, and writes bench/memory/MODEL/results.json in the
+build folder.
 
-Rounding is one of 255 in float32.  In bfloat16, where other variants round otherwise in each step, it
-is as much as bfloat16 itself moves the picture: its distance from that of the same weights in
+Rounding is one of 255 in float32.  In bfloat16, where other variants round otherwise in each step,
+it is as much as bfloat16 itself moves the picture: its distance from that of the same weights in
 float32."""
 
 import argparse
