@@ -35,7 +35,7 @@ class Setup {
   explicit Setup(double branch_work, const WeightChange& change = low_rank())
       : pipeline_({unet(branch_work)}) {
     model_.save("unet", {{"w", at::ones({kOut, kIn})}});
-    Adapter adapter{.file = "a", .identity = "a", .parts = {}, .unmatched = {}};
+    Adapter adapter{.file = "a", .identity = "a", .parts = {}, .unmatched = {}, .embeddings = {}};
     adapter.parts["unet"].emplace("w", change);
     setup.graph = pipeline_.graph;
     setup.nodes = make_nodes(setup.graph);

@@ -20,7 +20,11 @@ using Names = std::set<std::string, std::less<>>;
 
 // Changes of "a.weight" and "b.weight" by pairs of low rank, and of "c.weight" by a difference.
 std::shared_ptr<const Adapter> adapter(const std::string& identity) {
-  Adapter made{.file = "a.safetensors", .identity = identity, .parts = {}, .unmatched = {}};
+  Adapter made{.file = "a.safetensors",
+               .identity = identity,
+               .parts = {},
+               .unmatched = {},
+               .embeddings = {}};
   auto& unet = made.parts["unet"];
   for (const char* name : {"a.weight", "b.weight"})
     unet.emplace(name, WeightChange(LowRank{at::ones({2, 4}), at::ones({3, 2}), {}, 0.5}));

@@ -36,7 +36,8 @@ OpenComponent blended(OpenComponent a, const OpenComponent& b, double ratio) {
 // A change of `weight` by up @ down.
 Adaptation adaptation(const std::string& weight, const at::Tensor& down, const at::Tensor& up,
                       double strength) {
-  Adapter adapter{.file = "a.safetensors", .identity = "a", .parts = {}, .unmatched = {}};
+  Adapter adapter{
+      .file = "a.safetensors", .identity = "a", .parts = {}, .unmatched = {}, .embeddings = {}};
   adapter.parts["unet"].emplace(weight, WeightChange(LowRank{down, up, {}, 1}));
   return {std::make_shared<const Adapter>(adapter), "unet", {{weight, strength}}};
 }

@@ -67,7 +67,8 @@ at::Tensor numbers_of(const Weight& weight) {
 
 // W + up @ down.
 OpenComponent adapted(OpenComponent open, const at::Tensor& down, const at::Tensor& up) {
-  Adapter adapter{.file = "a.safetensors", .identity = "a", .parts = {}, .unmatched = {}};
+  Adapter adapter{
+      .file = "a.safetensors", .identity = "a", .parts = {}, .unmatched = {}, .embeddings = {}};
   adapter.parts["unet"].emplace("w", WeightChange(LowRank{down, up, {}, 1}));
   open.changes.push_back(
       Adaptation{std::make_shared<const Adapter>(adapter), "unet", {{"w", 1.0}}});
