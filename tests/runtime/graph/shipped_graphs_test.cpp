@@ -26,9 +26,9 @@ TEST_CASE("text to image has the inputs and outputs that hosts rely on") {
   for (const GraphInput& input : spec.inputs) inputs += input.name + " ";
   for (const Entry& output : spec.outputs) outputs += output.name + " ";
   CHECK(inputs ==
-        "model vae prompt negative_prompt embeddings width height steps guidance guidance_begin "
-        "guidance_end cache_interval cache_branch skip_threshold merge_ratio seed sampler schedule "
-        "batch ");
+        "model unet vae weight_dtype prompt negative_prompt embeddings width height steps guidance "
+        "guidance_begin guidance_end cache_interval cache_branch skip_threshold merge_ratio seed "
+        "sampler schedule batch ");
   CHECK(outputs == "image latent ");
 }
 
