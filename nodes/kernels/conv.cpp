@@ -24,8 +24,6 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
   return x.is_cpu() && weight.numel() > x.numel();
 }
 
-at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
-
 }  // namespace
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

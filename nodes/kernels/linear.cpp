@@ -23,8 +23,6 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
   return op->typed<LinearPointwise>();
 }
 
-at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
-
 at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor wide_weight = widened(weight), wide_bias = widened(bias);
   const at::Tensor rows = x.reshape({-1, x.size(-1)});
@@ -40,6 +38,8 @@ at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const a
 }
 
 }  // namespace
+
+at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
 
 bool widens(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;

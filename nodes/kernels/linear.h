@@ -12,6 +12,9 @@ namespace emulsion::kernels {
 bool widens(const at::Tensor& x);
 inline constexpr std::int64_t kWidenedRows = 1024;
 
+// x in float32; what is undefined stays so.
+at::Tensor widened(const at::Tensor& x);
+
 // x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 

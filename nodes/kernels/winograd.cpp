@@ -210,8 +210,19 @@ EMULSION_AVX2 void transform_outputs(const Grid& grid, const float* products,
   }
 }
 
-std::int64_t filters_at_once(const WinogradShape& shape, std::int64_t threads);
-std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads);
+// Tiles whose transform is kept at a time: enough for all threads.
+std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads) {
+  const std::int64_t fit = kMostInputs / (kCells * shape.in) / kTiles * kTiles;
+  const std::int64_t most = std::min(fit, kTiles * threads);
+  return std::min(shape.tiles, std::max(2 * kTiles, most));
+}
+
+// Filters whose transform is kept at a time.
+std::int64_t filters_at_once(const WinogradShape& shape, std::int64_t threads) {
+  const std::int64_t most = shape.tiles <= tiles_at_once(shape, threads) ? kMostPassing : kMostKept;
+  const std::int64_t filters = most / (kCells * shape.in) / kPanelColumns * kPanelColumns;
+  return std::min(shape.out, std::max(kPanelColumns, filters));
+}
 
 // One convolution, with what it allocates.
 template <class Element>
@@ -298,20 +309,6 @@ class Winograd {
   at::Tensor v_;         // [36, strip, C]
   at::Tensor products_;  // of each thread
 };
-
-// Filters whose transform is kept at a time.
-std::int64_t filters_at_once(const WinogradShape& shape, std::int64_t threads) {
-  const std::int64_t most = shape.tiles <= tiles_at_once(shape, threads) ? kMostPassing : kMostKept;
-  const std::int64_t filters = most / (kCells * shape.in) / kPanelColumns * kPanelColumns;
-  return std::min(shape.out, std::max(kPanelColumns, filters));
-}
-
-// Tiles whose transform is kept at a time: enough for all threads.
-std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads) {
-  const std::int64_t fit = kMostInputs / (kCells * shape.in) / kTiles * kTiles;
-  const std::int64_t most = std::min(fit, kTiles * threads);
-  return std::min(shape.tiles, std::max(2 * kTiles, most));
-}
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 namespace emulsion::models {
 namespace {
 
-at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
+using kernels::widened;
 
 // Products that copy their weights in float32 have them unpacked so.
 bool widens(const at::Tensor& x) {

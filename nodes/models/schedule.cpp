@@ -6,27 +6,13 @@
 #include <limits>
 
 #include "emulsion/errors.h"
+#include "emulsion/python_json.h"
 #include "emulsion/str.h"
 #include "models/schedule_table.h"
 
 namespace emulsion::models {
 
 namespace {
-
-// Python's json writes -Infinity, NaN and Infinity, which JSON does not know, outside of strings.
-std::string without_infinities(std::string text) {
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (in_string && text[i] == '\\')
-      ++i;
-    else if (text[i] == '"')
-      in_string = !in_string;
-    if (in_string) continue;
-    for (const std::string_view word : {"-Infinity", "Infinity", "NaN"})
-      if (text.compare(i, word.size(), word) == 0) text.replace(i, word.size(), "null");
-  }
-  return text;
-}
 
 void refuse_if(const ConfigJson& config, const std::string& key, const std::string& what_to_do) {
   if (config.flag(key, false)) config.refuse(key, str("expected false; ", what_to_do));
