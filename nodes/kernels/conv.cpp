@@ -9,13 +9,10 @@
 namespace emulsion::kernels {
 namespace {
 
-at::Tensor conv2d_by_panels(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            const ConvShape& shape) {
+bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
   const bool keeps_size = shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
   const WinogradShape tiled{shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3))};
-  if (keeps_size && bias.defined() && tiled.pays())
-    return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
-  return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
+  return keeps_size && bias.defined() && winograd_holds(x.scalar_type()) && tiled.pays();
 }
 
 // A deep level's weights are larger than its maps.  With channels last, LibTorch would bring the
@@ -28,8 +25,10 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const ConvShape& shape) {
+  if (x.is_cpu() && goes_by_tiles(x, bias, shape))
+    return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
-    return conv2d_by_panels(x, weight, bias, shape);
+    return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
   if (widens(x))
     return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);

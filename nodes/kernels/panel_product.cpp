@@ -8,6 +8,8 @@
 #include "kernels/panel_tile.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
+#include "kernels/vector_lanes.h"
+#include "kernels/vector_math.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -65,7 +67,7 @@ EMULSION_AVX2 void pack_panel(const Element* from, std::int64_t columns, std::in
     for (std::int64_t k = 0; k < whole; k += kLanes) {
       Lanes v[kLanes] = {};
       for (std::int64_t n = 0; n < std::min(kLanes, columns - half); ++n)
-        widen_to(from + (half + n) * depth + k, v[n]);
+        widen_lanes(from + (half + n) * depth + k, v[n]);
       transpose(v);
       for (const Lanes& column : v) lanes_at(to + place.next() + half) = column;
     }
@@ -100,22 +102,6 @@ struct Packed {
   std::int64_t panels, depth;
 };
 
-// Adds one segment of so many rows times that of all panels.
-EMULSION_AVX2 void add_segment(const Packed& packed, const float* const* rows, std::int64_t count,
-                               const PanelRows::Segment& segment, const Sums& y) {
-  for (std::int64_t p = 0; p < packed.panels; ++p) {
-    const float* panel = packed.first + (p * packed.depth + segment.offset) * kPanelColumns;
-    for (std::int64_t m = 0; m < count; m += kTileRows) {
-      float* to = y.first + m * y.stride + p * kPanelColumns;
-      const std::int64_t valid = std::min(kTileRows, count - m);
-      TileSums sums;
-      load_sums(sums, to, y.stride, valid);
-      add_products(sums, rows + m, panel, segment.length);
-      store_sums(sums, to, y.stride, valid);
-    }
-  }
-}
-
 template <class Element>
 EMULSION_AVX2 void widen_row(const Element* from, float* to, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = widened(from[i]);
@@ -141,15 +127,21 @@ class ColumnBlock {
 
   // `buffer`: rows of a segment, then sums.
   void run(std::int64_t first, std::int64_t count, float* buffer) const {
-    std::array<const float*, kMostRows + kTileRows> places;
+    std::array<const float*, kMostRows> places;
     const Sums sums = sums_of(first, buffer + kMostRows * rows_.length);
     for (std::int64_t m = 0; m < count; ++m)
       std::copy_n(bias_, columns_, sums.first + m * sums.stride);
     for (std::int64_t s = 0; s < rows_.segments; ++s) {
       rows_.fetch(s, first, count, places.data(), buffer);
-      std::fill_n(places.begin() + count, kTileRows - 1,
-                  places[static_cast<std::size_t>(count - 1)]);
-      add_segment(packed_, places.data(), count, rows_.segment(s), sums);
+      multiply({.rows = places.data(),
+                .count = count,
+                .panel = packed_.first + rows_.segment(s).offset * kPanelColumns,
+                .panels = packed_.panels,
+                .distance = packed_.depth * kPanelColumns,
+                .depth = rows_.segment(s).length,
+                .y = sums.first,
+                .stride = sums.stride,
+                .adds = true});
     }
     if (!is_direct_) write(first, count, sums);
   }
@@ -227,9 +219,7 @@ std::vector<float> bias_of(const PanelWeight& weight) {
 
 bool panels_hold(c10::ScalarType dtype) {
 #if defined(__x86_64__) && defined(__GNUC__)
-  static const bool suits = __builtin_cpu_supports("avx2") != 0 &&
-                            __builtin_cpu_supports("fma") != 0 &&
-                            __builtin_cpu_supports("avx512f") == 0;
+  static const bool suits = has_panel_tiles() && __builtin_cpu_supports("avx512f") == 0;
   return suits && (dtype == at::kFloat || dtype == at::kBFloat16);
 #else
   return false;

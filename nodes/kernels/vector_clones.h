@@ -8,6 +8,14 @@
 #define EMULSION_VECTOR_CLONES
 #endif
 
+// Before a function that is only called where the processor has these instructions.
+#if defined(__x86_64__) && defined(__GNUC__)
+#define EMULSION_AVX2 __attribute__((target("avx2,fma")))
+#define EMULSION_AVX512 __attribute__((target("avx512f,fma,prefer-vector-width=512")))
+#else
+#define EMULSION_AVX2
+#endif
+
 #if defined(__GNUC__)
 #define EMULSION_INLINED inline __attribute__((always_inline))
 #else

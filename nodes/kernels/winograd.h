@@ -8,7 +8,7 @@ namespace emulsion::kernels {
 
 // Minimal filtering F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural
 // networks"): each tile of 4x4 results takes 36 multiplications a channel instead of 144, done as
-// 36 matrix products over all tiles, of panels (see panel_product.h, and where these pay).  The
+// 36 matrix products over all tiles, by panels of sixteen filters.  The
 // transforms around them cost memory traffic, and rounding: results are a few millionths of their
 // spread off, five times as much as by the definition.
 
@@ -22,6 +22,10 @@ struct WinogradShape {
   // Elements of float32 that are allocated at once on so many threads, besides the result.
   std::int64_t scratch(std::int64_t threads) const;
 };
+
+// Whether this processor has the instructions, and none that are faster for products in that type.
+// [any thread]
+bool winograd_holds(c10::ScalarType dtype);
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width);
 

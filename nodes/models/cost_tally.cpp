@@ -137,9 +137,12 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
   return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
 }
 
-std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype, std::int64_t threads) const {
-  const kernels::WinogradShape tiled{in, out, tiles};
-  if (tiles > 0 && tiled.pays()) return tiled.scratch(threads);
+bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {
+  return kernels::winograd_holds(dtype) && kernels::WinogradShape{in, out, tiles}.pays();
+}
+
+std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) const {
+  if (goes_by_tiles(dtype)) return kernels::WinogradShape{in, out, tiles}.scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }
@@ -147,10 +150,11 @@ std::int64_t ConvStep::panel_scratch(c10::ScalarType dtype, std::int64_t threads
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(step);
   const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
-  if (tally.by_panels() && step.in >= kernels::kFewestPanelChannels) {
+  const bool by_panels = tally.by_panels() && step.in >= kernels::kFewestPanelChannels;
+  if (by_panels || step.goes_by_tiles(tally.dtype())) {
     tally.pass_elsewhere(step.result() + unpacked + step.scratch());
     tally.pass_on_cpu(step.result() + unpacked,
-                      step.panel_scratch(tally.dtype(), tally.threads()) * kFloat);
+                      step.own_scratch(tally.dtype(), tally.threads()) * kFloat);
   } else {
     tally.pass(step.result() + unpacked + step.scratch());
     if (tally.dtype() == at::kFloat || tally.widens())

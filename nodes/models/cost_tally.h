@@ -11,10 +11,12 @@ struct ConvStep {
   std::int64_t in, out, kernel, from, to, batch;
   std::int64_t tiles = 0;  // of a convolution by tiles, if its shape allows that
 
+  // Whether a CPU goes by tiles, see winograd.h.
+  bool goes_by_tiles(c10::ScalarType dtype) const;
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
-  // by panels for maps of a dtype.
+  // by those of ours for maps of a dtype.
   std::int64_t scratch() const;
-  std::int64_t panel_scratch(c10::ScalarType dtype, std::int64_t threads) const;
+  std::int64_t own_scratch(c10::ScalarType dtype, std::int64_t threads) const;
   std::int64_t weights() const { return in * out * kernel * kernel; }
   std::int64_t input() const { return in * from; }
   std::int64_t result() const { return out * to; }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <limits>
 
@@ -16,19 +17,32 @@ struct MemoryMeter::Account {
     do {
       if (bytes > limit.load(std::memory_order_relaxed) - before) return false;
     } while (!used.compare_exchange_weak(before, before + bytes, std::memory_order_relaxed));
-    Bytes seen = peak.load(std::memory_order_relaxed);
-    while (before + bytes > seen &&
-           !peak.compare_exchange_weak(seen, before + bytes, std::memory_order_relaxed)) {
-    }
+    raise(peak, before + bytes);
+    raise(most, before + bytes);
     return true;
+  }
+  // What may lie unused so that the process holds no more than it had to at its highest moment.
+  Bytes room() const {
+    return std::min(most.load(std::memory_order_relaxed), limit.load(std::memory_order_relaxed)) -
+           used.load(std::memory_order_relaxed);
   }
   void remove(Bytes bytes) { used.fetch_sub(bytes, std::memory_order_relaxed); }
 
   static constexpr Bytes kNoLimit = std::numeric_limits<Bytes>::max();
 
-  std::atomic<Bytes> used{0}, peak{0}, limit{kNoLimit};
+  static void raise(std::atomic<Bytes>& mark, Bytes bytes) {
+    Bytes seen = mark.load(std::memory_order_relaxed);
+    while (bytes > seen && !mark.compare_exchange_weak(seen, bytes, std::memory_order_relaxed)) {
+    }
+  }
+
+  // `most` is the peak that no meter resets.
+  std::atomic<Bytes> used{0}, peak{0}, most{0}, limit{kNoLimit};
   bool owned = false;  // by a meter; guarded by the list of accounts
 };
+
+// Frees what the counting allocator keeps.  [any thread]
+void free_kept_blocks();
 
 // The account in charge of this thread.  [any thread]
 MemoryMeter::Account& account_in_charge();

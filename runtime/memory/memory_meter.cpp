@@ -49,6 +49,7 @@ Account& take_account() {
   const auto found = std::ranges::find_if(all.accounts, is_free);
   Account& account = found == all.accounts.end() ? all.accounts.emplace_back() : *found;
   account.peak = 0;
+  account.most = 0;
   account.owned = true;
   return account;
 }
@@ -157,6 +158,7 @@ void trim_memory(c10::Device device) {
     c10::getDeviceAllocator(device.type())->emptyCache();
     return;
   }
+  free_kept_blocks();
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif

@@ -6,7 +6,6 @@
 #include "check.h"
 
 #include "fakes/reference.h"
-#include "kernels/panel_product.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -28,40 +27,55 @@ double error(const Case& one, c10::ScalarType dtype = at::kFloat) {
 }
 
 TEST_CASE("a convolution by tiles gives what the definition gives") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
   CHECK(error({1, 32, 48, 16, 12}) < 2e-5);
   CHECK(error({1, 320, 32, 8, 8}) < 5e-5);
 }
 
 TEST_CASE("bfloat16 is widened on the way in, and rounded on the way out") {
-  if (!panels_hold(at::kBFloat16)) return;
+  if (!winograd_holds(at::kBFloat16)) return;
   const c10::InferenceMode inference;
   CHECK(error({1, 32, 48, 16, 12}, at::kBFloat16) < 4e-2);
 }
 
 TEST_CASE("maps that tiles do not divide keep their borders") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
   for (const std::int64_t side : {1, 2, 3, 5, 7}) CHECK(error({2, 16, 16, side, side + 2}) < 2e-5);
 }
 
 TEST_CASE("more tiles than are worked on at once, of several samples, are all there") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
   CHECK(error({3, 16, 32, 30, 37}) < 2e-5);  // 240 tiles
 }
 
 TEST_CASE("filters that are too many for one transform come in blocks") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
-  CHECK(error({1, 640, 640, 3, 4}) < 5e-5);
-  CHECK(WinogradShape{640, 640, 1}.scratch(2) < 36 * 640 * 640);
+  CHECK(error({1, 960, 384, 52, 48}) < 5e-5);  // 156 tiles
 }
 
-TEST_CASE("it pays where many tiles share the weights, and vectors fit the channels") {
+TEST_CASE("few tiles have their filters transformed in parts, of channels and of filters") {
+  if (!winograd_holds(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    CHECK(error({2, 176, 80, 7, 9}, dtype) < (dtype == at::kFloat ? 5e-5 : 4e-2));
+}
+
+TEST_CASE("of few tiles the weights that are kept do not grow with the channels") {
+  const auto weights = [](std::int64_t in) {
+    const WinogradShape shape{in, 1280, 32};
+    return shape.scratch(2) - 36 * in * shape.tiles - in;
+  };
+  CHECK(weights(1280) == weights(2560));
+}
+
+TEST_CASE("it pays where several tiles share the weights, and vectors fit the channels") {
   CHECK(WinogradShape{320, 320, 256}.pays());
-  CHECK_FALSE(WinogradShape{1280, 1280, 32}.pays());
+  CHECK(WinogradShape{1280, 1280, 4}.pays());
+  CHECK_FALSE(WinogradShape{1280, 1280, 1}.pays());
   CHECK_FALSE(WinogradShape{4, 320, 256}.pays());
   CHECK_FALSE(WinogradShape{320, 4, 256}.pays());
   CHECK_FALSE(WinogradShape{40, 320, 256}.pays());

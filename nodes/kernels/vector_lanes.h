@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/vector_math.h"
+
+// Vectors as the compiler's own types: floats side by side, anywhere in memory.
+namespace emulsion::kernels {
+
+inline constexpr std::int64_t kLanes = 8;
+
+using Lanes [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
+
+EMULSION_INLINED Lanes& lanes_at(float* x) { return *reinterpret_cast<Lanes*>(x); }
+EMULSION_INLINED const Lanes& lanes_at(const float* x) {
+  return *reinterpret_cast<const Lanes*>(x);
+}
+
+// One register of AVX-512, two of AVX2.
+using WideLanes [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
+inline constexpr std::int64_t kWideLanes = 16;
+
+EMULSION_INLINED WideLanes& wide_lanes_at(float* x) { return *reinterpret_cast<WideLanes*>(x); }
+EMULSION_INLINED const WideLanes& wide_lanes_at(const float* x) {
+  return *reinterpret_cast<const WideLanes*>(x);
+}
+
+// Eight vectors become their columns.
+EMULSION_INLINED void transpose(Lanes (&v)[kLanes]) {
+  Lanes pairs[kLanes], quads[kLanes];
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = __builtin_shufflevector(v[i], v[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(v[i], v[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      const Lanes low = pairs[i + j], high = pairs[i + 2 + j];
+      quads[i + 2 * j] = __builtin_shufflevector(low, high, 0, 1, 8, 9, 4, 5, 12, 13);
+      quads[i + 2 * j + 1] = __builtin_shufflevector(low, high, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; ++i) {
+    v[i] = __builtin_shufflevector(quads[i], quads[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    v[i + 4] = __builtin_shufflevector(quads[i], quads[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+EMULSION_INLINED void widen_lanes(const float* x, Lanes& v) { v = lanes_at(x); }
+EMULSION_INLINED void widen_lanes(const float* x, WideLanes& v) { v = wide_lanes_at(x); }
+
+// Bfloat16 side by side, and the same as words.
+EMULSION_INLINED void widen_lanes(const Bfloat16Bits* x, Lanes& v) {
+  using Halves [[gnu::vector_size(16), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
+  using Words [[gnu::vector_size(32)]] = std::uint32_t;
+  const Halves& halves = *reinterpret_cast<const Halves*>(x);
+  v = reinterpret_cast<Lanes>(__builtin_convertvector(halves, Words) << 16);
+}
+EMULSION_INLINED void widen_lanes(const Bfloat16Bits* x, WideLanes& v) {
+  using Halves [[gnu::vector_size(32), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
+  using Words [[gnu::vector_size(64)]] = std::uint32_t;
+  const Halves& halves = *reinterpret_cast<const Halves*>(x);
+  v = reinterpret_cast<WideLanes>(__builtin_convertvector(halves, Words) << 16);
+}
+
+EMULSION_INLINED void narrow_lanes(const WideLanes& v, float* y) { wide_lanes_at(y) = v; }
+// As narrow() does.
+EMULSION_INLINED void narrow_lanes(const WideLanes& v, Bfloat16Bits* y) {
+  using Halves [[gnu::vector_size(32), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
+  using Words [[gnu::vector_size(64)]] = std::uint32_t;
+  const auto bits = reinterpret_cast<Words>(v);
+  *reinterpret_cast<Halves*>(y) =
+      __builtin_convertvector((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16, Halves);
+}
+
+}  // namespace emulsion::kernels

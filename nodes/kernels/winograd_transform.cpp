@@ -1,0 +1,199 @@
+#include "kernels/winograd_transform.h"
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/vector_lanes.h"
+
+namespace emulsion::kernels {
+namespace {
+
+constexpr std::int64_t kTaps = 9;
+
+// Points of interpolation 0, +-a, +-b and infinity, of which Barabasz et al. 2020 ("Error analysis
+// and improving the accuracy of Winograd convolution") show how they decide the error.
+constexpr float a = 0.75F, b = 1.5F, a2 = a * a, b2 = b * b;
+constexpr float kNorm0 = 1 / (a2 * b2), kNormA = 1 / (2 * a2 * (a2 - b2)),
+                kNormB = 1 / (2 * b2 * (b2 - a2));
+
+// The one-dimensional transforms, of sixteen lines side by side.
+EMULSION_INLINED void input_line(const WideLanes (&d)[kTileSide], WideLanes (&v)[kTileSide]) {
+  const WideLanes even_a = d[4] - b2 * d[2], odd_a = a * (d[3] - b2 * d[1]);
+  const WideLanes even_b = d[4] - a2 * d[2], odd_b = b * (d[3] - a2 * d[1]);
+  v[0] = a2 * b2 * d[0] - (a2 + b2) * d[2] + d[4];
+  v[1] = even_a + odd_a;
+  v[2] = even_a - odd_a;
+  v[3] = even_b + odd_b;
+  v[4] = even_b - odd_b;
+  v[5] = a2 * b2 * d[1] - (a2 + b2) * d[3] + d[5];
+}
+
+EMULSION_INLINED void filter_line(const WideLanes (&g)[3], WideLanes (&u)[kTileSide]) {
+  const WideLanes even_a = kNormA * (g[0] + a2 * g[2]), odd_a = kNormA * a * g[1];
+  const WideLanes even_b = kNormB * (g[0] + b2 * g[2]), odd_b = kNormB * b * g[1];
+  u[0] = kNorm0 * g[0];
+  u[1] = even_a + odd_a;
+  u[2] = even_a - odd_a;
+  u[3] = even_b + odd_b;
+  u[4] = even_b - odd_b;
+  u[5] = g[2];
+}
+
+EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y)[kTileResults]) {
+  const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  y[0] = m[0] + sum_a + sum_b;
+  y[1] = a * difference_a + b * difference_b;
+  y[2] = a2 * sum_a + b2 * sum_b;
+  y[3] = a2 * a * difference_a + b2 * b * difference_b + m[5];
+}
+
+// Both dimensions: columns, then rows.
+template <std::int64_t kFrom, std::int64_t kTo, class Line>
+EMULSION_INLINED void transform_square(const WideLanes (&from)[kFrom * kFrom],
+                                       WideLanes (&to)[kTo * kTo], const Line& line) {
+  WideLanes half[kTo * kFrom];
+  for (std::int64_t j = 0; j < kFrom; ++j) {
+    WideLanes column[kFrom], result[kTo];
+    for (std::int64_t i = 0; i < kFrom; ++i) column[i] = from[i * kFrom + j];
+    line(column, result);
+    for (std::int64_t i = 0; i < kTo; ++i) half[i * kFrom + j] = result[i];
+  }
+  for (std::int64_t i = 0; i < kTo; ++i) {
+    WideLanes row[kFrom], result[kTo];
+    for (std::int64_t j = 0; j < kFrom; ++j) row[j] = half[i * kFrom + j];
+    line(row, result);
+    for (std::int64_t j = 0; j < kTo; ++j) to[i * kTo + j] = result[j];
+  }
+}
+
+struct Corner {  // of a tile's results
+  std::int64_t sample, y, x;
+};
+
+EMULSION_INLINED Corner corner_of(const TileGrid& grid, std::int64_t tile) {
+  const std::int64_t row = tile / grid.columns;
+  return {row / grid.rows, row % grid.rows * kTileResults, tile % grid.columns * kTileResults};
+}
+
+// The pixels under a tile, in order; `zeros` stands for what is outside.
+template <class Element>
+EMULSION_INLINED std::array<const Element*, kTileCells> pixels_under(const TileGrid& grid,
+                                                                     const Corner& corner,
+                                                                     const Element* x,
+                                                                     const Element* zeros) {
+  std::array<const Element*, kTileCells> pixels;
+  for (std::int64_t k = 0; k < kTileCells; ++k) {
+    const std::int64_t row = corner.y - 1 + k / kTileSide, column = corner.x - 1 + k % kTileSide;
+    const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
+    const std::int64_t pixel = (corner.sample * grid.height + row) * grid.width + column;
+    pixels[static_cast<std::size_t>(k)] = inside ? x + pixel * grid.channels : zeros;
+  }
+  return pixels;
+}
+
+template <class Element>
+EMULSION_INLINED void inputs_to_cells(const TileGrid& grid, const Element* x, const Element* zeros,
+                                      const TileRange& tiles, const TileCells& v) {
+  for (std::int64_t t = 0; t < tiles.count; ++t) {
+    const auto pixels = pixels_under(grid, corner_of(grid, tiles.first + t), x, zeros);
+    float* const to = v.first + t * v.stride;
+    for (std::int64_t c = 0; c < grid.channels; c += kWideLanes) {
+      WideLanes tile[kTileCells], transformed[kTileCells];
+      for (std::size_t k = 0; k < kTileCells; ++k) widen_lanes(pixels[k] + c, tile[k]);
+      transform_square<kTileSide, kTileSide>(tile, transformed, input_line);
+      for (std::int64_t k = 0; k < kTileCells; ++k)
+        wide_lanes_at(to + k * v.cell + c) = transformed[k];
+    }
+  }
+}
+
+// Filters [16, C, 3, 3] of eight channels -> taps [8, 9, 16]
+template <class Element>
+EMULSION_INLINED void turn_filters(const Element* x, std::int64_t C, float* taps) {
+  for (std::int64_t half = 0; half < kWideLanes; half += kLanes)
+    for (std::int64_t k = 0; k < kTaps * kLanes; k += kLanes) {
+      Lanes v[kLanes];
+      for (std::int64_t n = 0; n < kLanes; ++n) widen_lanes(x + (half + n) * C * kTaps + k, v[n]);
+      transpose(v);
+      for (std::int64_t i = 0; i < kLanes; ++i) lanes_at(taps + (k + i) * kWideLanes + half) = v[i];
+    }
+}
+
+template <class Element>
+EMULSION_INLINED void filters_to_cells(const Element* x, std::int64_t C, std::int64_t channels,
+                                       const TileCells& u) {
+  constexpr std::int64_t kBlock = kLanes * kWideLanes;
+  for (std::int64_t c = 0; c < channels; c += kLanes) {
+    float taps[kTaps * kBlock];
+    turn_filters(x + c * kTaps, C, taps);
+    for (std::int64_t n = 0; n < kLanes; ++n) {
+      WideLanes filter[kTaps], transformed[kTileCells];
+      for (std::int64_t k = 0; k < kTaps; ++k)
+        filter[k] = wide_lanes_at(taps + (n * kTaps + k) * kWideLanes);
+      transform_square<3, kTileSide>(filter, transformed, filter_line);
+      float* const to = u.first + (c + n) * u.stride;
+      for (std::int64_t k = 0; k < kTileCells; ++k) wide_lanes_at(to + k * u.cell) = transformed[k];
+    }
+  }
+}
+
+template <class Element>
+EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TileCells& m,
+                                       const TileRange& tiles, std::int64_t filters,
+                                       const float* bias, Element* y) {
+  for (std::int64_t t = 0; t < tiles.count; ++t) {
+    const Corner corner = corner_of(grid, tiles.first + t);
+    const std::int64_t rows = std::min(kTileResults, grid.height - corner.y);
+    const std::int64_t columns = std::min(kTileResults, grid.width - corner.x);
+    const std::int64_t first = (corner.sample * grid.height + corner.y) * grid.width + corner.x;
+    for (std::int64_t c = 0; c < filters; c += kWideLanes) {
+      WideLanes cells[kTileCells], results[kTileResults * kTileResults];
+      const float* from = m.first + t * m.stride + c;
+      for (std::int64_t k = 0; k < kTileCells; ++k) cells[k] = wide_lanes_at(from + k * m.cell);
+      transform_square<kTileSide, kTileResults>(cells, results, output_line);
+      for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < columns; ++j)
+          narrow_lanes(results[i * kTileResults + j] + wide_lanes_at(bias + c),
+                       y + (first + i * grid.width + j) * grid.channels + c);
+    }
+  }
+}
+
+}  // namespace
+
+EMULSION_VECTOR_CLONES void transform_inputs(const TileGrid& grid, const float* x,
+                                             const float* zeros, const TileRange& tiles,
+                                             const TileCells& v) {
+  inputs_to_cells(grid, x, zeros, tiles, v);
+}
+
+EMULSION_VECTOR_CLONES void transform_filters(const float* x, std::int64_t C, std::int64_t channels,
+                                              const TileCells& u) {
+  filters_to_cells(x, C, channels, u);
+}
+
+EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TileCells& m,
+                                              const TileRange& tiles, std::int64_t filters,
+                                              const float* bias, float* y) {
+  cells_to_outputs(grid, m, tiles, filters, bias, y);
+}
+
+EMULSION_VECTOR_CLONES void transform_inputs(const TileGrid& grid, const Bfloat16Bits* x,
+                                             const Bfloat16Bits* zeros, const TileRange& tiles,
+                                             const TileCells& v) {
+  inputs_to_cells(grid, x, zeros, tiles, v);
+}
+
+EMULSION_VECTOR_CLONES void transform_filters(const Bfloat16Bits* x, std::int64_t C,
+                                              std::int64_t channels, const TileCells& u) {
+  filters_to_cells(x, C, channels, u);
+}
+
+EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TileCells& m,
+                                              const TileRange& tiles, std::int64_t filters,
+                                              const float* bias, Bfloat16Bits* y) {
+  cells_to_outputs(grid, m, tiles, filters, bias, y);
+}
+
+}  // namespace emulsion::kernels
