@@ -3,6 +3,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include "kernels/linear.h"
+#include "kernels/panel_attention.h"
 #include "kernels/tensor_ops.h"
 
 namespace emulsion::kernels {
@@ -14,6 +15,10 @@ constexpr std::int64_t kFewestKeys = 256;  // with fewer, the fused kernel is as
 // [B, L, D] -> [B, N, L, K], a view
 at::Tensor split_heads(const at::Tensor& x, std::int64_t heads) {
   return x.unflatten(-1, {heads, x.size(-1) / heads}).transpose(1, 2);
+}
+
+bool goes_by_panels(const at::Tensor& q, std::int64_t heads, Mask mask) {
+  return q.is_cpu() && mask == Mask::None && panels_attend(q.scalar_type(), q.size(-1) / heads);
 }
 
 // On CPUs, LibTorch's fused kernel multiplies bfloat16 at the speed of float32; oneDNN's products
@@ -51,6 +56,8 @@ at::Tensor tiled_attention(const at::Tensor& q, const at::Tensor& k, const at::T
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                      std::int64_t heads, Mask mask) {
+  if (goes_by_panels(q, heads, mask))
+    return panel_attention(q.contiguous(), k.contiguous(), v.contiguous(), heads);
   if (prefers_tiles(q, k, mask)) return tiled_attention(q, k, v, heads);
   const at::Tensor y =
       at::scaled_dot_product_attention(split_heads(q, heads), split_heads(k, heads),

@@ -35,7 +35,7 @@ struct MapRows final : PanelRows {
     return {index / parts * shape.in + begin, std::min(length, shape.in - begin)};
   }
 
-  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows_wanted, const float** places,
+  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows_wanted, const void** places,
              float* /*buffer*/) const override {
     const std::int64_t tap = index / parts, begin = index % parts * length;
     const std::int64_t down = tap / shape.kernel - shape.padding,

@@ -127,7 +127,7 @@ class ColumnBlock {
 
   // `buffer`: rows of a segment, then sums.
   void run(std::int64_t first, std::int64_t count, float* buffer) const {
-    std::array<const float*, kMostRows> places;
+    std::array<const void*, kMostRows> places;
     const Sums sums = sums_of(first, buffer + kMostRows * rows_.length);
     for (std::int64_t m = 0; m < count; ++m)
       std::copy_n(bias_, columns_, sums.first + m * sums.stride);
@@ -190,7 +190,7 @@ struct MatrixRows final : PanelRows {
   Segment segment(std::int64_t index) const override {
     return {index * length, std::min(length, depth - index * length)};
   }
-  void fetch(std::int64_t index, std::int64_t row, std::int64_t rows, const float** places,
+  void fetch(std::int64_t index, std::int64_t row, std::int64_t rows, const void** places,
              float* buffer) const override {
     const Segment wanted = segment(index);
     for (std::int64_t m = 0; m < rows; ++m) {

@@ -31,7 +31,7 @@ struct PanelRows {
   // The places of one segment in the rows first ... first + count - 1.  `buffer` has room for these
   // in float32, for rows that are of another type.
   virtual void fetch(std::int64_t segment, std::int64_t first, std::int64_t count,
-                     const float** rows, float* buffer) const = 0;
+                     const void** rows, float* buffer) const = 0;
 };
 
 struct PanelWeight {

@@ -5,20 +5,23 @@
 
 namespace emulsion::kernels {
 
-bool has_panel_tiles() {
+bool has_panel_tiles(Words words) {
 #if defined(__x86_64__) && defined(__GNUC__)
+  if (words == Words::BfloatPairs) return has_avx512(words);
   return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0;
 #else
   return false;
 #endif
 }
 
-void multiply(const PanelProduct& product) {
-  static const bool is_wide = has_avx512();
+void multiply(const PanelProduct& product, Words words) {
+  static const bool is_wide = has_avx512(Words::Floats);
   if (is_wide)
-    multiply_avx512(product);
+    multiply_avx512(product, words);
   else
     multiply_avx2(product);
 }
+
+void pair_up(float* x, std::int64_t count) { pair_up_avx512(x, count); }
 
 }  // namespace emulsion::kernels

@@ -4,15 +4,20 @@
 
 namespace emulsion::kernels {
 
-// The inner loop of products of panels (panel_product.h), whose sums stay in registers, in float32.
+// The inner loop of products of panels, whose sums stay in registers, in float32.  Sixteen columns
+// of what rows are multiplied with lie side by side in a panel.
 
 inline constexpr std::int64_t kPanelColumns = 16;
 // Rows are multiplied so many at a time; fewer cost as much.
 inline constexpr std::int64_t kTileRows = 12;
 
-// y [count, panels * 16] = rows [count, depth] times panels [panels, depth, 16].
+// What 32 bits of a row and of a panel hold: a float32, or two bfloat16 that are neighbours in the
+// depth.
+enum class Words : std::uint8_t { Floats, BfloatPairs };
+
+// y [count, panels * 16] = rows [count, depth] times panels [panels, depth, 16], both of words.
 struct PanelProduct {
-  const float* const* rows;
+  const void* const* rows;
   std::int64_t count;
   const float* panel;
   std::int64_t panels, distance;  // from one panel to the next
@@ -22,9 +27,13 @@ struct PanelProduct {
   bool adds = false;    // to what y holds
 };
 
-// Whether the processor has the instructions: AVX2 or AVX-512.  [any thread]
-bool has_panel_tiles();
+// Whether the processor has the instructions: AVX2 or AVX-512, for pairs those for bfloat16.
+// [any thread]
+bool has_panel_tiles(Words words = Words::Floats);
 
-void multiply(const PanelProduct& product);  // [any thread]
+void multiply(const PanelProduct& product, Words words = Words::Floats);  // [any thread]
+
+// Floats, a multiple of 16, become pairs in place, where the processor multiplies these.
+void pair_up(float* x, std::int64_t count);  // [any thread]
 
 }  // namespace emulsion::kernels

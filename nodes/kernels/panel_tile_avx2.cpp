@@ -53,7 +53,8 @@ EMULSION_AVX2 void multiply_avx2(const PanelProduct& product) {
     for (std::int64_t m = 0; m < product.count; m += kRows) {
       const std::int64_t valid = std::min(kRows, product.count - m);
       const float* rows[kRows];
-      for (std::int64_t r = 0; r < kRows; ++r) rows[r] = product.rows[m + std::min(r, valid - 1)];
+      for (std::int64_t r = 0; r < kRows; ++r)
+        rows[r] = static_cast<const float*>(product.rows[m + std::min(r, valid - 1)]);
       float* y = product.y + m * product.stride + p * kPanelColumns;
       Sums sums{};
       if (product.adds) load(sums, y, product.stride, valid);

@@ -4,7 +4,7 @@
 
 namespace emulsion::kernels {
 
-// multiply() where the processor has AVX2.
+// multiply() of floats where the processor has AVX2.
 void multiply_avx2(const PanelProduct& product);
 
 }  // namespace emulsion::kernels

@@ -50,25 +50,41 @@ EMULSION_INLINED void widen_lanes(const float* x, WideLanes& v) { v = wide_lanes
 // Bfloat16 side by side, and the same as words.
 EMULSION_INLINED void widen_lanes(const Bfloat16Bits* x, Lanes& v) {
   using Halves [[gnu::vector_size(16), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
-  using Words [[gnu::vector_size(32)]] = std::uint32_t;
+  using Integers [[gnu::vector_size(32)]] = std::uint32_t;
   const Halves& halves = *reinterpret_cast<const Halves*>(x);
-  v = reinterpret_cast<Lanes>(__builtin_convertvector(halves, Words) << 16);
+  v = reinterpret_cast<Lanes>(__builtin_convertvector(halves, Integers) << 16);
 }
 EMULSION_INLINED void widen_lanes(const Bfloat16Bits* x, WideLanes& v) {
   using Halves [[gnu::vector_size(32), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
-  using Words [[gnu::vector_size(64)]] = std::uint32_t;
+  using Integers [[gnu::vector_size(64)]] = std::uint32_t;
   const Halves& halves = *reinterpret_cast<const Halves*>(x);
-  v = reinterpret_cast<WideLanes>(__builtin_convertvector(halves, Words) << 16);
+  v = reinterpret_cast<WideLanes>(__builtin_convertvector(halves, Integers) << 16);
 }
 
 EMULSION_INLINED void narrow_lanes(const WideLanes& v, float* y) { wide_lanes_at(y) = v; }
 // As narrow() does.
 EMULSION_INLINED void narrow_lanes(const WideLanes& v, Bfloat16Bits* y) {
   using Halves [[gnu::vector_size(32), gnu::aligned(2), gnu::may_alias]] = std::uint16_t;
-  using Words [[gnu::vector_size(64)]] = std::uint32_t;
-  const auto bits = reinterpret_cast<Words>(v);
+  using Integers [[gnu::vector_size(64)]] = std::uint32_t;
+  const auto bits = reinterpret_cast<Integers>(v);
   *reinterpret_cast<Halves*>(y) =
       __builtin_convertvector((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16, Halves);
+}
+
+// Each becomes e to its power; see exp_of().
+EMULSION_INLINED void exp_lanes(WideLanes& x) {
+  using Integers [[gnu::vector_size(64)]] = std::uint32_t;
+  const WideLanes most = WideLanes{} + kMostExponent;
+  x = x < -most ? -most : x;
+  x = x > most ? most : x;
+  const WideLanes shifted = x * kLog2E + kExpRounder, n = shifted - kExpRounder;
+  const WideLanes r = (x - n * kLn2High) - n * kLn2Low;
+  WideLanes series = r * (1.0F / 720) + 1.0F / 120;
+  series = series * r + 1.0F / 24;
+  series = series * r + 1.0F / 6;
+  series = series * r + 0.5F;
+  series = series * r * r + r + 1;
+  x = series * reinterpret_cast<WideLanes>((reinterpret_cast<Integers>(shifted) + 127U) << 23);
 }
 
 }  // namespace emulsion::kernels

@@ -23,19 +23,22 @@ EMULSION_INLINED void narrow(float x, Bfloat16Bits& result) {
   result = static_cast<Bfloat16Bits>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
+// Of exp_of(): beyond +-87 it is as at the border; 1.5 * 2^23, which rounds to whole numbers when
+// it is added; ln 2 in two parts.
+inline constexpr float kMostExponent = 87, kExpRounder = 12582912, kLog2E = 1.44269504F;
+inline constexpr float kLn2High = 0.693359375F, kLn2Low = -2.12194440e-4F;
+
 // e^x to within two units in the last place, for x that is no NaN; beyond +-87 as at the border.
 // x = n ln 2 + r with |r| <= ln 2 / 2; Taylor's series of e^r to the sixth power.  The bound is
 // kept on x's bits: compilers do not vectorise a choice between floats.
 EMULSION_INLINED float exp_of(float x) {
-  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to whole numbers
-  constexpr float kHigh = 0.693359375F, kLow = -2.12194440e-4F;  // ln 2 in two parts
-  constexpr auto kMost = std::bit_cast<std::int32_t>(87.0F);
+  constexpr auto kMost = std::bit_cast<std::int32_t>(kMostExponent);
   const auto bits = std::bit_cast<std::int32_t>(x);
   const std::int32_t magnitude = bits & 0x7FFFFFFF, sign = bits ^ magnitude;
   x = std::bit_cast<float>((magnitude < kMost ? magnitude : kMost) | sign);
-  const float shifted = x * 1.44269504F + kRounder;
-  const float n = shifted - kRounder;
-  const float r = (x - n * kHigh) - n * kLow;
+  const float shifted = x * kLog2E + kExpRounder;
+  const float n = shifted - kExpRounder;
+  const float r = (x - n * kLn2High) - n * kLn2Low;
   float series = 1.0F / 720;
   series = series * r + 1.0F / 120;
   series = series * r + 1.0F / 24;

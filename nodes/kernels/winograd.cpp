@@ -167,7 +167,7 @@ class Winograd {
   // The products of tiles of the strip, added to those of the channels before.
   void multiply_cells(const TileRange& tiles, const Weights& u, const TileCells& products) const {
     const auto* v = v_.const_data_ptr<float>();
-    std::array<const float*, kFewTiles> rows;
+    std::array<const void*, kFewTiles> rows;
     for (std::int64_t k = 0; k < kTileCells; ++k) {
       for (std::int64_t t = 0; t < tiles.count; ++t)
         rows[static_cast<std::size_t>(t)] =

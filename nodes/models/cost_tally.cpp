@@ -3,6 +3,7 @@
 #include "emulsion/processor.h"
 #include "kernels/attention.h"
 #include "kernels/linear.h"
+#include "kernels/panel_attention.h"
 #include "kernels/panel_conv.h"
 #include "kernels/panel_product.h"
 #include "kernels/winograd.h"
@@ -190,6 +191,12 @@ void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map
 
 void attend(Tally& tally, const AttentionStep& step) {
   tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
+  const std::int64_t head_width = step.width / step.heads;
+  if (kernels::panels_attend(tally.dtype(), head_width)) {
+    const kernels::PanelAttentionShape shape{step.L, step.S, step.heads, head_width};
+    tally.pass_on_cpu(step.B * step.L * step.width,
+                      shape.scratch(tally.dtype(), tally.threads()) * kFloat);
+  }
   if (tally.dtype() == at::kBFloat16 && !tally.widens()) attend_in_tiles(tally, step);
   attend_fused(tally, step);
 }
