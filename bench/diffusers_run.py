@@ -45,6 +45,25 @@ class Clock:
         return seconds
 
 
+class EncoderClock:
+    """Seconds within the text encoders of a pipeline."""
+
+    def __init__(self, pipeline, device: str):
+        self.seconds = 0.0
+        self.clock = Clock(device)
+        for name in ("text_encoder", "text_encoder_2"):
+            encoder = getattr(pipeline, name, None)
+            if encoder is not None:
+                encoder.register_forward_pre_hook(self.begin)
+                encoder.register_forward_hook(self.add)
+
+    def begin(self, *_) -> None:
+        self.clock.lap()
+
+    def add(self, *_) -> None:
+        self.seconds += self.clock.lap()
+
+
 def load(options: argparse.Namespace) -> StableDiffusionPipeline | StableDiffusionXLPipeline:
     dtype = DTYPES[options.dtype]
     if options.model.is_file():  # its configs are beside it
@@ -86,6 +105,7 @@ def main() -> None:
             first_end.append(time.time())
         return tensors
 
+    encoders = EncoderClock(pipeline, options.device)
     pipeline.unet.register_forward_pre_hook(on_unet)
     latent = pipeline(
         options.prompt,
@@ -106,6 +126,8 @@ def main() -> None:
     measured = {
         "step_seconds": statistics.median(laps[1:] or laps),
         "decode_seconds": decode_seconds,
+        "text_seconds": encoders.seconds,
+        "cold_seconds": time.time() - start,
         "load_seconds": load_seconds,
         "ready_seconds": first_begin[0] - start,
         "first_step_seconds": first_end[0] - start,

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, size: int, budget: int, folder: Path) -> di
     report, image = folder / f"{name}.json", folder / f"{name}.png"
     words = command(options, "run", size, budget)
     words += ["--quiet", "--out", f"image={image}", "--report", str(report)]
-    process_peak = bench.run(words, folder / f"{name}.log")
+    process_peak = bench.run(words, folder / f"{name}.log")["peak_bytes"]
     told = json.loads(report.read_text())
     device = told["devices"][-1]
     return {

@@ -52,7 +52,7 @@ Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     tally.norm(D * L);
     tally.hold(D * L);  // normed
-    attention(tally, {D, config.heads, batch, tokens, tokens}, D);
+    attention(tally, {D, config.heads, batch, tokens, tokens, true}, D);
     tally.drop(D * L);
     tally.add(D * L);
     clip_text_mlp(tally, config, L);

@@ -21,22 +21,23 @@ constexpr Bytes kSmall = 128 * kKiB;
 // What unpacking takes where there is no kernel of ours for it.
 constexpr Bytes kUnpacking = 2 * kMiB;
 
-// Scores and their softmax, and a head's queries, keys and values; the keys again, turned.
-void attend_in_tiles(Tally& tally, const AttentionStep& step) {
+// What attention allocates besides its result: in tiles, scores and their softmax, and a head's
+// queries, keys and values; the keys again, turned.
+Bytes tiled_scratch(const AttentionStep& step, Bytes element) {
   const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kernels::kAttentionRows);
-  tally.pass(step.B * step.L * step.width + (2 * rows + 3 * K) * step.S + (step.L + rows) * K);
+  return ((2 * rows + 3 * K) * step.S + (step.L + rows) * K) * element;
 }
 
-// Keys and values packed where the processor multiplies them so, the logarithms of the sums, and
-// what each thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
-void attend_fused(Tally& tally, const AttentionStep& step) {
-  const bool packs = tally.dtype() != at::kFloat && has_tile_products();
+// In LibTorch's kernel, keys and values packed where the processor multiplies them so, the
+// logarithms of the sums, and what each thread has, in blocks as
+// ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
+Bytes fused_scratch(const AttentionStep& step, c10::ScalarType dtype, std::int64_t threads) {
+  const bool packs = dtype != at::kFloat && has_tile_products();
   const std::int64_t packed = packs ? 2 * step.B * step.S * step.width : 0;
   const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
   const std::int64_t thread =
       q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
-  tally.pass(step.B * step.L * step.width + packed,
-             (step.B * step.heads * step.L + thread * tally.threads()) * kFloat);
+  return packed * 2 + (step.B * step.heads * step.L + thread * threads) * kFloat;
 }
 
 // A convolution on copies in float32.
@@ -191,14 +192,16 @@ void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map
 
 void attend(Tally& tally, const AttentionStep& step) {
   tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
-  const std::int64_t head_width = step.width / step.heads;
-  if (kernels::panels_attend(tally.dtype(), head_width)) {
-    const kernels::PanelAttentionShape shape{step.L, step.S, step.heads, head_width};
-    tally.pass_on_cpu(step.B * step.L * step.width,
-                      shape.scratch(tally.dtype(), tally.threads()) * kFloat);
-  }
-  if (tally.dtype() == at::kBFloat16 && !tally.widens()) attend_in_tiles(tally, step);
-  attend_fused(tally, step);
+  const std::int64_t result = step.B * step.L * step.width, head_width = step.width / step.heads;
+  const bool may_tile = tally.dtype() == at::kBFloat16 && !tally.widens() && !step.is_causal;
+  Bytes libraries = fused_scratch(step, tally.dtype(), tally.threads());
+  if (may_tile) libraries = std::max(libraries, tiled_scratch(step, 2));
+  tally.pass_elsewhere(result, libraries);
+  const kernels::PanelAttentionShape shape{step.L, step.S, step.heads, head_width};
+  if (!step.is_causal && kernels::panels_attend(tally.dtype(), head_width))
+    tally.pass_on_cpu(result, shape.scratch(tally.dtype(), tally.threads()) * kFloat);
+  else
+    tally.pass_on_cpu(result, libraries);
 }
 
 void attention(Tally& tally, const AttentionStep& step, std::int64_t context_width) {

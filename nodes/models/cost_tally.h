@@ -93,6 +93,7 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 // An attention of B samples with L tokens, each of which looks at S.
 struct AttentionStep {
   std::int64_t width, heads, B, L, S;
+  bool is_causal = false;
 };
 
 // Each holds its result besides its input.

@@ -175,8 +175,10 @@ class UnetStep final : public Node {
     if (kind.reuses && step.batch > latent[0])  // the features of both conditions side by side
       cost.workspace +=
           models::deep_features_spec(config, batch, *shortcuts.outside, context.dtype()).bytes();
+    const Bytes on_cpu =
+        std::max(forecast.workspace + forecast.cpu_workspace, cost.workspace + cost.cpu_workspace);
     forecast.workspace = std::max(forecast.workspace, cost.workspace);
-    forecast.cpu_workspace = std::max(forecast.cpu_workspace, cost.cpu_workspace);
+    forecast.cpu_workspace = on_cpu - forecast.workspace;
     forecast.work += models::repeated(cost.work, share * step.count);
     forecast.passes +=
         share * step.count *

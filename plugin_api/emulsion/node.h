@@ -14,7 +14,7 @@ struct Forecast {
   Bytes workspace = 0;                       // upper bound for temporaries; outputs not counted
   Work work = {};                            // none: taken as no time at all
   double passes = 1;                         // times that run() goes through its weights' blocks
-  Bytes cpu_workspace = 0;                   // that a CPU takes besides
+  Bytes cpu_workspace = 0;                   // what a CPU takes more, or less
 };
 
 // A stage.  Const throughout: a node keeps its parameters, never tensors, and computes the same

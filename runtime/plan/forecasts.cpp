@@ -150,8 +150,11 @@ class Forecaster {
       if (!again)
         variants.push_back(
             {variant, forecast.workspace, forecast.work, forecast.passes, forecast.cpu_workspace});
-      variants[i].workspace = std::max(variants[i].workspace, forecast.workspace);
-      variants[i].cpu_workspace = std::max(variants[i].cpu_workspace, forecast.cpu_workspace);
+      VariantForecast& most = variants[i];
+      const Bytes on_cpu = std::max(most.workspace + most.cpu_workspace,
+                                    forecast.workspace + forecast.cpu_workspace);
+      most.workspace = std::max(most.workspace, forecast.workspace);
+      most.cpu_workspace = on_cpu - most.workspace;
     }
   }
 

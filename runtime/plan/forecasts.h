@@ -17,7 +17,7 @@ struct VariantForecast {
   Bytes workspace = 0;
   Work work = {};
   double passes = 1;        // through the blocks of its weights
-  Bytes cpu_workspace = 0;  // that a CPU takes besides
+  Bytes cpu_workspace = 0;  // what a CPU takes more, or less
 
   Bytes workspace_on(const DeviceBudget& device) const {
     return workspace + (device.computes_on_cpu() ? cpu_workspace : 0);

@@ -95,10 +95,12 @@ void check_model_file(const std::string& source) {
 
 [[noreturn]] void throw_not_found(const std::string& source,
                                   const std::vector<fs::path>& model_folders) {
-  std::vector<std::string> shipped;
+  std::vector<std::string> shipped;  // each once, in whichever of the folders
   for (const fs::path& folder : model_folders)
     for (const std::string& name : entries_of(folder))
       if (name.ends_with('/')) shipped.push_back(name.substr(0, name.size() - 1));
+  std::ranges::sort(shipped);
+  shipped.erase(std::ranges::unique(shipped).begin(), shipped.end());
   throw WeightError(str("model '", source, "': no such folder or file; give ", kWanted,
                         ", a .safetensors file, ", shipped.empty() ? "or " : "",
                         "a hub id (owner/name)",

@@ -240,18 +240,34 @@ def text_encoder(net: Text) -> Shapes:
 
 
 def write_part(folder: Path, file: str, config: dict, shapes: Shapes) -> None:
-    """Float16 tensors one after the other, of which only the header takes room."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
+    write_tensors(folder / file, shapes)
+
+
+def write_tensors(file: Path, shapes: Shapes) -> None:
+    """Float16 tensors one after the other, of which only the header takes room."""
     header, end = {}, 0
     for name, shape in sorted(shapes.items()):
         begin, end = end, end + 2 * math.prod(shape)
         header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with (folder / file).open("wb") as stream:
+    with file.open("wb") as stream:
         stream.write(struct.pack("<Q", len(text)) + text)
         stream.truncate(8 + len(text) + end)
+
+
+def make_lora(name: str, target: Path, rank: int = 16) -> None:
+    """A LoRA of the attention in one of MODELS' UNets, in the spelling of kohya's scripts."""
+    shapes: Shapes = {}
+    for weight, shape in unet(MODELS[name].unet).items():
+        if ".attn" in weight and weight.endswith(".weight"):
+            outputs, inputs = shape[:2]
+            module = "lora_unet_" + weight.removesuffix(".weight").replace(".", "_")
+            shapes[f"{module}.lora_down.weight"] = [rank, inputs]
+            shapes[f"{module}.lora_up.weight"] = [outputs, rank]
+    write_tensors(target, shapes)
 
 
 def make(name: str, target: Path) -> None:

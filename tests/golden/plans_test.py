@@ -16,7 +16,9 @@ import full_size
 BUILD = Path(os.environ["EMULSION_TEST_BUILD"])
 HERE = Path(__file__).resolve().parent
 PLANS = HERE / "plans"
-# A graph "*_lora" plans as the one without, as long as no file is set.
+# A graph "*_lora" plans as the one without, as long as no file is set; with one, what is told of
+# the UNet differs, which LORAS has.
+LORAS, LORA_BUDGETS = "loras.txt", [24, 8, 4, 2]
 GRAPHS = sorted(
     file.stem
     for file in (HERE.parent.parent / "graphs").glob("*_*.json")
@@ -59,8 +61,22 @@ class Plans(unittest.TestCase):
                     plans = [plan(graph, models, size, gib) for size in SIZES[family_of(graph)]]
                     with self.subTest(f"{graph}, {gib} GiB"):
                         self.compare(PLANS / f"{graph}_{gib}.txt", "\n\n".join(plans))
-        names = {f"{graph}_{gib}.txt" for graph in GRAPHS for gib in BUDGETS}
+        names = {f"{graph}_{gib}.txt" for graph in GRAPHS for gib in BUDGETS} | {LORAS}
         self.assertEqual({file.name for file in PLANS.iterdir()}, names)
+
+    def test_plans_with_loras_are_as_they_were(self):
+        texts = []
+        with tempfile.TemporaryDirectory(prefix="emulsion_plans_") as folder:
+            for family in ("sd21", "sdxl"):
+                model, lora = Path(folder) / family, Path(folder) / f"{family}.safetensors"
+                full_size.make(family, model)
+                full_size.make_lora(family, lora)
+                graph, inputs = f"{family}_txt2img_lora", {"model": model, "lora": lora}
+                for gib in LORA_BUDGETS:
+                    lines = plan(graph, inputs, SIZES[family][-1], gib).splitlines()
+                    told = [line for line in lines if "sd.unet" in line or "  unet " in line]
+                    texts.append("\n".join([f"{gib} GiB: {lines[0]}", *told]))
+        self.compare(PLANS / LORAS, "\n\n".join(texts) + "\n")
 
     def compare(self, golden: Path, text: str) -> None:
         if UPDATE:
