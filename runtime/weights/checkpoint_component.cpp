@@ -35,12 +35,14 @@ std::string text_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// The config of a folder beside the file, or empty.
+// The config of a folder beside the file, or of its own folder where that is a part's; or empty.
 std::string config_beside(const Checkpoint& checkpoint, const std::string& part) {
   const fs::path folder = checkpoint.file->path().parent_path(), index = folder / kIndex;
   std::error_code unreadable;
   if (part == kIndexPart) return fs::is_regular_file(index, unreadable) ? text_of(index) : "";
-  const fs::path config = component_config(folder / part);
+  fs::path config = component_config(folder / part);
+  if (config.empty() && checkpoint.has(part) && checkpoint.parts.size() == 1)
+    config = component_config(folder);
   return config.empty() ? "" : text_of(config);
 }
 

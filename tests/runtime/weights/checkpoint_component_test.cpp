@@ -30,6 +30,15 @@ fs::path single_file(const Scratch& scratch) {
   return path;
 }
 
+// The tensors of the same whose names begin so.
+void save_part(const fs::path& path, const std::string& prefix) {
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [name, tensor] :
+       fakes::as_checkpoint(kModel, fakes::checkpoint_names("sd21_base_like")))
+    if (name.starts_with(prefix)) tensors.emplace(name, tensor);
+  save_safetensors(path, tensors);
+}
+
 void put_beside(const Scratch& scratch, const std::string& part) {
   fs::copy(kModel / part, scratch.folder() / part, fs::copy_options::recursive);
 }
@@ -130,6 +139,19 @@ TEST_CASE("a config beside the file counts where its sizes are the tensors'") {
   CHECK(heads() == nlohmann::json({1, 2, 4, 5}));
   scratch.write("unet/config.json", R"({"block_out_channels": [320, 640]})");
   CHECK(heads() == nlohmann::json({1, 1, 1, 1}));
+}
+
+TEST_CASE("a file of one part alone has the config of its own folder") {
+  const Scratch scratch;
+  const fs::path whole = single_file(scratch), file = scratch.folder() / "unet.safetensors";
+  save_part(file, "model.diffusion_model.");
+  fs::copy(kModel / "unet/config.json", scratch.folder() / "config.json");
+  const auto heads = [](const fs::path& path) {
+    const OpenComponent unet = open_component(path, "unet");
+    return nlohmann::json::parse(unet.component->config)["attention_head_dim"];
+  };
+  CHECK(heads(file) == nlohmann::json({1, 2, 4, 5}));
+  CHECK(heads(whole) == nlohmann::json({1, 1, 1, 1}));
 }
 
 TEST_CASE("a scheduler beside the file counts when the UNet beside it is of the file's sizes") {
@@ -274,11 +296,7 @@ TEST_CASE("a file that is no model is said with one of its tensors") {
 TEST_CASE("a VAE by itself needs its config beside it") {
   const Scratch scratch;
   const fs::path path = scratch.folder() / "vae.safetensors";
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& [name, tensor] :
-       fakes::as_checkpoint(kModel, fakes::checkpoint_names("sd21_base_like")))
-    if (name.starts_with("first_stage_model.")) tensors.emplace(name, tensor);
-  save_safetensors(path, tensors);
+  save_part(path, "first_stage_model.");
   CHECK(fault_of(path, "vae") ==
         "model 'DIR/vae.safetensors': a 'vae' by itself does not tell its config: expected '" +
             (scratch.folder() / "vae/config.json").string() + "', or the family in '" +
