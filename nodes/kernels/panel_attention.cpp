@@ -54,10 +54,8 @@ EMULSION_INLINED void turn_keys(const Element* first, std::int64_t count, std::i
                                 std::int64_t width, float* to) {
   for (std::int64_t half = 0; half < kPanelColumns; half += kLanes)
     for (std::int64_t k = 0; k < width; k += kLanes) {
-      Lanes v[kLanes] = {};
-      for (std::int64_t n = 0; n < std::min(kLanes, count - half); ++n)
-        widen_lanes(first + (half + n) * stride + k, v[n]);
-      transpose(v);
+      Lanes v[kLanes];
+      load_columns(first + half * stride + k, stride, count - half, v);
       for (std::int64_t i = 0; i < kLanes; ++i)
         lanes_at(to + (k + i) * kPanelColumns + half) = v[i];
     }

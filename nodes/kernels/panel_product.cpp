@@ -65,10 +65,8 @@ EMULSION_AVX2 void pack_panel(const Element* from, std::int64_t columns, std::in
   for (std::int64_t half = 0; half < kPanelColumns; half += kLanes) {
     PanelPlace place(depth, interleaved);
     for (std::int64_t k = 0; k < whole; k += kLanes) {
-      Lanes v[kLanes] = {};
-      for (std::int64_t n = 0; n < std::min(kLanes, columns - half); ++n)
-        widen_lanes(from + (half + n) * depth + k, v[n]);
-      transpose(v);
+      Lanes v[kLanes];
+      load_columns(from + half * depth + k, depth, columns - half, v);
       for (const Lanes& column : v) lanes_at(to + place.next() + half) = column;
     }
   }

@@ -61,6 +61,18 @@ EMULSION_INLINED void widen_lanes(const Bfloat16Bits* x, WideLanes& v) {
   v = reinterpret_cast<WideLanes>(__builtin_convertvector(halves, Integers) << 16);
 }
 
+// The first eight numbers of rows that lie `stride` apart, as columns; zeros for rows beyond
+// `rows`.
+template <class Element>
+EMULSION_INLINED void load_columns(const Element* first, std::int64_t stride, std::int64_t rows,
+                                   Lanes (&v)[kLanes]) {
+  for (std::int64_t n = 0; n < kLanes; ++n) {
+    v[n] = Lanes{};
+    if (n < rows) widen_lanes(first + n * stride, v[n]);
+  }
+  transpose(v);
+}
+
 EMULSION_INLINED void narrow_lanes(const WideLanes& v, float* y) { wide_lanes_at(y) = v; }
 // As narrow() does.
 EMULSION_INLINED void narrow_lanes(const WideLanes& v, Bfloat16Bits* y) {

@@ -114,8 +114,7 @@ EMULSION_INLINED void turn_filters(const Element* x, std::int64_t C, float* taps
   for (std::int64_t half = 0; half < kWideLanes; half += kLanes)
     for (std::int64_t k = 0; k < kTaps * kLanes; k += kLanes) {
       Lanes v[kLanes];
-      for (std::int64_t n = 0; n < kLanes; ++n) widen_lanes(x + (half + n) * C * kTaps + k, v[n]);
-      transpose(v);
+      load_columns(x + half * C * kTaps + k, C * kTaps, kLanes, v);
       for (std::int64_t i = 0; i < kLanes; ++i) lanes_at(taps + (k + i) * kWideLanes + half) = v[i];
     }
 }

@@ -102,17 +102,18 @@ void measure_files(DeviceSpeed& speed, c10::Device device, const fs::path& folde
 
 }  // namespace
 
+double seconds_of(c10::Device device, const std::function<void()>& work) {
+  const Clock::time_point start = Clock::now();
+  work();
+  if (!device.is_cpu())
+    c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  return seconds_since(start);
+}
+
 double fastest_seconds(c10::Device device, const std::function<void()>& work) {
-  const auto timed = [&] {
-    const Clock::time_point start = Clock::now();
-    work();
-    if (!device.is_cpu())
-      c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
-    return seconds_since(start);
-  };
   double fastest = std::numeric_limits<double>::max(), sum = 0;
   for (int run = 0; run < kMostRuns && (run < kFewestRuns || sum < kEnoughSeconds); ++run) {
-    const double seconds = timed();
+    const double seconds = seconds_of(device, work);
     fastest = std::min(fastest, seconds);
     sum += seconds;
   }

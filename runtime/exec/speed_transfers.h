@@ -10,6 +10,9 @@
 
 namespace emulsion {
 
+// Seconds of one run of `work`, until the device has done it.
+double seconds_of(c10::Device device, const std::function<void()>& work);
+
 // Seconds of the fastest of a few runs of `work`, which may leave work behind on `device`.
 double fastest_seconds(c10::Device device, const std::function<void()>& work);
 
