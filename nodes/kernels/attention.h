@@ -8,10 +8,6 @@ namespace emulsion::kernels {
 
 enum class Mask : std::uint8_t { None, Causal };
 
-// Queries that are worked on at once where attention goes by tiles: their scores against 4096 keys
-// take 2 MiB.
-inline constexpr std::int64_t kAttentionRows = 256;
-
 // Softmax(q k^T / sqrt(K)) v in each of `heads` heads (Vaswani et al. 2017, equation 1).
 // q [B, L, D], k and v [B, S, D], D = heads * K -> [B, L, D]
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "emulsion/processor.h"
+#include "kernels/amx_product.h"
 #include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
 
@@ -37,6 +38,11 @@ at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const a
   return y.view(shape);
 }
 
+bool goes_by_amx(const at::Tensor& x, const at::Tensor& weight) {
+  const std::int64_t in = weight.size(1);
+  return x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / in, in, weight.size(0));
+}
+
 }  // namespace
 
 at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
@@ -47,6 +53,7 @@ bool widens(const at::Tensor& x) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
+  if (goes_by_amx(x, weight)) return amx_linear(x, weight.contiguous(), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;

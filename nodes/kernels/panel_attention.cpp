@@ -5,7 +5,7 @@
 #include <array>
 #include <limits>
 
-#include "emulsion/processor.h"
+#include "kernels/panel_softmax.h"
 #include "kernels/panel_tile.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
@@ -16,6 +16,9 @@ namespace {
 
 // Whose scores are worked on at a time.
 constexpr std::int64_t kQueries = 4 * kTileRows, kKeys = 512;
+// From one query's scores to the next: whole pages apart, they would compete for the same lines of
+// a cache.
+constexpr std::int64_t kScores = kKeys + kPanelColumns;
 constexpr std::int64_t kMostPacked = 1 << 20;  // words of keys and values at a time
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 constexpr std::int64_t kPairedPanels = 2 * kPanelColumns;
@@ -25,18 +28,23 @@ Words words_of(c10::ScalarType dtype) {
   return pairs ? Words::BfloatPairs : Words::Floats;
 }
 
+// Zeros beside a head fill its last panel, and change nothing.
+std::int64_t panel_width(std::int64_t head_width) {
+  return (head_width + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+}
+
 // Where things lie, in words.
 struct Layout {
   Words words;
   std::int64_t keys, padded_keys;  // the latter a multiple of 32
-  std::int64_t width;              // of a head, in numbers
+  std::int64_t width;              // of a head, in numbers, a multiple of 16
   std::int64_t heads;              // packed at a time
 
   Layout(const PanelAttentionShape& shape, c10::ScalarType dtype)
       : words(words_of(dtype)),
         keys(shape.keys),
         padded_keys((shape.keys + kPairedPanels - 1) / kPairedPanels * kPairedPanels),
-        width(shape.head_width),
+        width(panel_width(shape.head_width)),
         heads(std::clamp<std::int64_t>(kMostPacked / head(), 1, shape.heads)) {}
 
   std::int64_t in_words(std::int64_t numbers) const {
@@ -45,7 +53,7 @@ struct Layout {
   std::int64_t packed_keys() const { return padded_keys * in_words(width); }
   std::int64_t head() const { return 2 * packed_keys(); }  // its keys and values
   // Scores, sums of values, and copies of queries that are widened.
-  std::int64_t thread() const { return kQueries * (kKeys + 2 * width); }
+  std::int64_t thread() const { return kQueries * (kScores + 2 * width); }
 };
 
 // Sixteen keys from `first` on, `stride` apart -> words [width, 16]; zeros for those that are not.
@@ -103,41 +111,6 @@ EMULSION_VECTOR_CLONES void pair_values(const Bfloat16Bits* first, std::int64_t 
   }
 }
 
-// What one query has seen so far: the highest score, and the sum of e^(score - highest).
-struct Seen {
-  float highest, sum;
-};
-
-EMULSION_INLINED float highest_of(const float* scores, std::int64_t count) {
-  WideLanes most = wide_lanes_at(scores);
-  for (std::int64_t i = kWideLanes; i + kWideLanes <= count; i += kWideLanes) {
-    const WideLanes& next = wide_lanes_at(scores + i);
-    most = next > most ? next : most;
-  }
-  float highest = most[0];
-  for (std::int64_t i = 1; i < kWideLanes; ++i) highest = std::max(highest, most[i]);
-  return highest;
-}
-
-// Scores [padded], of which `count` are of keys, become e^(scale * score - highest); what was seen
-// and summed before is scaled likewise.
-EMULSION_VECTOR_CLONES void weigh(float* scores, std::int64_t count, std::int64_t padded,
-                                  float scale, Seen& seen, float* values, std::int64_t width) {
-  std::fill(scores + count, scores + padded, kLowest);
-  const float highest = std::max(seen.highest, scale * highest_of(scores, padded));
-  WideLanes sum = {};
-  for (std::int64_t i = 0; i < padded; i += kWideLanes) {
-    WideLanes& weights = wide_lanes_at(scores + i);
-    weights = weights * scale - highest;
-    exp_lanes(weights);
-    sum += weights;
-  }
-  const float factor = exp_of(seen.highest - highest);
-  seen = {highest, seen.sum * factor};
-  for (std::int64_t l = 0; l < kWideLanes; ++l) seen.sum += sum[l];
-  for (std::int64_t c = 0; c < width; c += kWideLanes) wide_lanes_at(values + c) *= factor;
-}
-
 EMULSION_VECTOR_CLONES void divide(const float* values, float sum, std::int64_t width, float* y) {
   for (std::int64_t c = 0; c < width; ++c) y[c] = values[c] / sum;
 }
@@ -160,6 +133,7 @@ class Attending {
         packed_(at::empty({at_.heads, at_.head()}, q.options().dtype(at::kFloat))),
         buffers_(at::empty({at::get_num_threads(), at_.thread()}, packed_.options())),
         stride_(q.size(2)),
+        scale_(static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_width)))),
         y_(static_cast<Element*>(y.mutable_data_ptr())) {}
 
   void run(const Element* q, const Element* k, const Element* v, std::int64_t sample) {
@@ -211,13 +185,13 @@ class Attending {
   // Queries of one head -> y
   void attend(const Element* q, std::int64_t count, const float* keys, float* buffer,
               Element* y) const {
-    float *const scores = buffer, *const values = scores + kQueries * kKeys;
+    float *const scores = buffer, *const values = scores + kQueries * kScores;
     std::array<const void*, kQueries> queries, weights;
     std::array<Seen, kQueries> seen;
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
       queries[at] = query(q + i * stride_, values + (kQueries + i) * at_.width);
-      weights[at] = scores + i * kKeys;
+      weights[at] = scores + i * kScores;
       seen[at] = {kLowest, 0};
     }
     std::fill_n(values, count * at_.width, 0.0F);
@@ -225,8 +199,13 @@ class Attending {
       const std::int64_t padded = std::min(kKeys, at_.padded_keys - s);
       score(queries.data(), count, keys, s, padded, scores);
       for (std::int64_t i = 0; i < count; ++i)
-        weigh_row(scores + i * kKeys, s, padded, seen[static_cast<std::size_t>(i)],
-                  values + i * at_.width);
+        weigh({.scores = scores + i * kScores,
+               .count = std::min(padded, at_.keys - s),
+               .padded = padded,
+               .scale = scale_,
+               .values = values + i * at_.width,
+               .width = at_.width},
+              at_.words, seen[static_cast<std::size_t>(i)]);
       add_values(weights.data(), count, keys, s, padded, values);
     }
     for (std::int64_t i = 0; i < count; ++i)
@@ -255,16 +234,8 @@ class Attending {
               .distance = width * kPanelColumns,
               .depth = width,
               .y = scores,
-              .stride = kKeys},
+              .stride = kScores},
              at_.words);
-  }
-
-  void weigh_row(float* scores, std::int64_t first, std::int64_t padded, Seen& seen,
-                 float* values) const {
-    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(at_.width)));
-    const std::int64_t count = std::min(padded, at_.keys - first);
-    weigh(scores, count, padded, scale, seen, values, at_.width);
-    if (at_.words == Words::BfloatPairs) pair_up(scores, padded);
   }
 
   void add_values(const void* const* weights, std::int64_t count, const float* keys,
@@ -286,6 +257,7 @@ class Attending {
   at::Tensor packed_;   // of each head keys [S / 16, K, 16], then values [K / 16, S, 16]
   at::Tensor buffers_;  // of each thread
   std::int64_t stride_;
+  float scale_;
   Element* y_;
 };
 
@@ -296,32 +268,49 @@ void attend_samples(const PanelAttentionShape& shape, const at::Tensor& q, const
     return static_cast<const Element*>(x.const_data_ptr()) + sample * x.size(1) * x.size(2);
   };
   Attending<Element> attending(shape, q, y);
-  for (std::int64_t b = 0; b < q.size(0); ++b)
+  for (std::int64_t b = 0; b < shape.batch; ++b)
     attending.run(first_of(q, b), first_of(k, b), first_of(v, b), b);
 }
 
-}  // namespace
-
-bool panels_attend(c10::ScalarType dtype, std::int64_t head_width) {
-  const bool is_known = dtype == at::kFloat || (dtype == at::kBFloat16 && !has_tile_products());
-  return is_known && head_width % kPanelColumns == 0 && has_panel_tiles(words_of(dtype));
-}
-
-std::int64_t PanelAttentionShape::scratch(c10::ScalarType dtype, std::int64_t threads) const {
-  const Layout at(*this, dtype);
-  return at.heads * at.head() + threads * at.thread();
-}
-
-at::Tensor panel_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                           std::int64_t heads) {
-  RECORD_FUNCTION("panel_attention", std::vector<c10::IValue>({q, k, v, heads}));
+// Heads of whole panels; those of `shape` may have been narrower.
+at::Tensor attend_samples(const PanelAttentionShape& shape, const at::Tensor& q,
+                          const at::Tensor& k, const at::Tensor& v) {
   const at::Tensor y = at::empty(q.sizes(), q.options());
-  const PanelAttentionShape shape{q.size(1), k.size(1), heads, q.size(2) / heads};
   if (q.scalar_type() == at::kFloat)
     attend_samples<float>(shape, q, k, v, y);
   else
     attend_samples<Bfloat16Bits>(shape, q, k, v, y);
   return y;
+}
+
+}  // namespace
+
+bool panels_attend(c10::ScalarType dtype) {
+  const bool is_known = dtype == at::kFloat || dtype == at::kBFloat16;
+  return is_known && has_panel_tiles(words_of(dtype));
+}
+
+std::int64_t PanelAttentionShape::scratch(c10::ScalarType dtype, std::int64_t threads) const {
+  const Layout at(*this, dtype);
+  const std::int64_t widened =
+      at.width == head_width ? 0 : 2 * batch * (queries + keys) * heads * at.width;
+  return (dtype == at::kFloat ? widened : widened / 2) + at.heads * at.head() +
+         threads * at.thread();
+}
+
+at::Tensor panel_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           std::int64_t heads) {
+  RECORD_FUNCTION("panel_attention", std::vector<c10::IValue>({q, k, v, heads}));
+  const PanelAttentionShape shape{q.size(0), q.size(1), k.size(1), heads, q.size(2) / heads};
+  const std::int64_t missing = panel_width(shape.head_width) - shape.head_width;
+  if (missing == 0) return attend_samples(shape, q, k, v);
+  const auto padded = [&](const at::Tensor& x) {
+    return at::pad(x.unflatten(-1, {heads, -1}), {0, missing}).flatten(2);
+  };
+  return attend_samples(shape, padded(q), padded(k), padded(v))
+      .unflatten(-1, {heads, -1})
+      .narrow(-1, 0, shape.head_width)
+      .flatten(2);
 }
 
 }  // namespace emulsion::kernels

@@ -10,9 +10,9 @@ namespace emulsion::kernels {
 // normalizer calculation for softmax"): of the scores only those of some queries with some keys
 // exist at a time, so that they stay in a thread's cache.
 
-// Whether this processor attends so, to heads of that width: in float32, and in bfloat16 where it
-// multiplies pairs of these or has no products of its own for them.  [any thread]
-bool panels_attend(c10::ScalarType dtype, std::int64_t head_width);
+// Whether this processor attends so: in float32, and in bfloat16 where it multiplies pairs of these
+// or has no products of its own for them.  [any thread]
+bool panels_attend(c10::ScalarType dtype);
 
 // q [B, L, D], k and v [B, S, D] contiguous, float32 or bfloat16 on the CPU -> [B, L, D]; see
 // attention().
@@ -21,7 +21,7 @@ at::Tensor panel_attention(const at::Tensor& q, const at::Tensor& k, const at::T
 
 // Elements of float32 that are allocated on so many threads, besides the result.
 struct PanelAttentionShape {
-  std::int64_t queries, keys, heads, head_width;
+  std::int64_t batch, queries, keys, heads, head_width;
   std::int64_t scratch(c10::ScalarType dtype, std::int64_t threads) const;
 };
 

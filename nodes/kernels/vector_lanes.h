@@ -83,6 +83,25 @@ EMULSION_INLINED void narrow_lanes(const WideLanes& v, Bfloat16Bits* y) {
       __builtin_convertvector((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16, Halves);
 }
 
+EMULSION_INLINED float highest_lane(const WideLanes& v) {
+  const Lanes low = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+              high = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  Lanes most = low > high ? low : high;
+  const Lanes crossed = __builtin_shufflevector(most, most, 4, 5, 6, 7, 0, 1, 2, 3);
+  most = most > crossed ? most : crossed;
+  const Lanes swapped = __builtin_shufflevector(most, most, 2, 3, 0, 1, 6, 7, 4, 5);
+  most = most > swapped ? most : swapped;
+  return most[0] > most[1] ? most[0] : most[1];
+}
+
+EMULSION_INLINED float sum_of_lanes(const WideLanes& v) {
+  Lanes sums = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+               __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  sums += __builtin_shufflevector(sums, sums, 4, 5, 6, 7, 0, 1, 2, 3);
+  sums += __builtin_shufflevector(sums, sums, 2, 3, 0, 1, 6, 7, 4, 5);
+  return sums[0] + sums[1];
+}
+
 // Each becomes e to its power; see exp_of().
 EMULSION_INLINED void exp_lanes(WideLanes& x) {
   using Integers [[gnu::vector_size(64)]] = std::uint32_t;
@@ -97,6 +116,20 @@ EMULSION_INLINED void exp_lanes(WideLanes& x) {
   series = series * r + 0.5F;
   series = series * r * r + r + 1;
   x = series * reinterpret_cast<WideLanes>((reinterpret_cast<Integers>(shifted) + 127U) << 23);
+}
+
+// Each becomes x / 2 (1 + erf(x / sqrt(2))); erf to 1.5e-7 by Abramowitz & Stegun 1964, 7.1.26.
+EMULSION_INLINED void gelu_lanes(WideLanes& x) {
+  const WideLanes z = x * 0.70710678F, size = z < 0 ? -z : z;
+  const WideLanes t = 1 / (size * 0.3275911F + 1);
+  WideLanes series = t * 1.061405429F - 1.453152027F;
+  series = series * t + 1.421413741F;
+  series = series * t - 0.284496736F;
+  series = (series * t + 0.254829592F) * t;
+  WideLanes power = -(z * z);
+  exp_lanes(power);
+  const WideLanes beyond = series * power;  // 1 - erf(size)
+  x = x * 0.5F * (z < 0 ? beyond : 2 - beyond);
 }
 
 }  // namespace emulsion::kernels

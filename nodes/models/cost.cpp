@@ -113,7 +113,7 @@ Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::Scalar
     map = {map.batch, map.height / 2, map.width / 2};
     tally.copy(channels * padded.pixels());
     tally.hold(channels * padded.pixels());
-    conv(tally, {channels, channels, 3, padded.pixels(), map.pixels(), map.batch});
+    conv(tally, {channels, channels, 3, padded, map.pixels()});
     tally.drop(channels * (padded.pixels() + before));
   }
   vae_middle(tally, config, map);

@@ -1,6 +1,8 @@
 #include "models/cost_tally.h"
 
 #include "emulsion/processor.h"
+#include "kernels/amx_conv.h"
+#include "kernels/amx_product.h"
 #include "kernels/attention.h"
 #include "kernels/linear.h"
 #include "kernels/panel_attention.h"
@@ -16,34 +18,33 @@ constexpr Bytes kFloat = 4;
 constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of one sample
 // Of a product's weights, what each thread of oneDNN's kernels packs at a time.
 constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
+// What these have for results in tile registers, on each thread.
+constexpr Bytes kTileBuffers = 48 * kKiB;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 128 * kKiB;
 // What unpacking takes where there is no kernel of ours for it.
 constexpr Bytes kUnpacking = 2 * kMiB;
 
-// What attention allocates besides its result: in tiles, scores and their softmax, and a head's
-// queries, keys and values; the keys again, turned.
-Bytes tiled_scratch(const AttentionStep& step, Bytes element) {
-  const std::int64_t K = step.width / step.heads, rows = std::min(step.L, kernels::kAttentionRows);
-  return ((2 * rows + 3 * K) * step.S + (step.L + rows) * K) * element;
-}
-
-// In LibTorch's kernel, keys and values packed where the processor multiplies them so, the
-// logarithms of the sums, and what each thread has, in blocks as
-// ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
-Bytes fused_scratch(const AttentionStep& step, c10::ScalarType dtype, std::int64_t threads) {
-  const bool packs = dtype != at::kFloat && has_tile_products();
-  const std::int64_t packed = packs ? 2 * step.B * step.S * step.width : 0;
+// What attention allocates besides its result.  In LibTorch's kernel, the logarithms of the sums,
+// and what each thread has, in blocks as ATen/native/cpu/FlashAttentionKernel.cpp cuts them.
+Bytes fused_scratch(const AttentionStep& step, std::int64_t threads) {
   const std::int64_t q_block = step.L >= 768 ? 256 : step.L >= 192 ? 64 : 32;
   const std::int64_t thread =
       q_block * (2 * std::min<std::int64_t>(step.S, 512) + step.width / step.heads + 2);
-  return packed * 2 + (step.B * step.heads * step.L + thread * threads) * kFloat;
+  return (step.B * step.heads * step.L + thread * threads) * kFloat;
+}
+
+// For tile registers it packs keys and values besides.
+Bytes fused_packing(const AttentionStep& step, c10::ScalarType dtype) {
+  const bool packs = dtype != at::kFloat && has_tile_products();
+  return packs ? 2 * step.B * step.S * step.width * 2 : 0;
 }
 
 // A convolution on copies in float32.
 void widen(Tally& tally, const ConvStep& step) {
   const std::int64_t widened = step.input() + step.weights() + step.result();
-  tally.pass_on_cpu(0, (widened + step.scratch()) * kFloat);
+  const Bytes packing = tally.packing(step.in * step.kernel * step.kernel);
+  tally.pass_on_cpu(0, (widened + step.scratch()) * kFloat + packing);
   tally.pass_on_cpu(step.result(), widened * kFloat);
 }
 
@@ -64,41 +65,69 @@ Work repeated(const Work& work, double times) {
           .traffic = times * work.traffic};
 }
 
-void Tally::pack(std::int64_t in) {
+Bytes Tally::packing(std::int64_t in) const {
   const Bytes element = widens_ ? kFloat : element_;
-  packed_ = std::max(packed_, std::min(in, kPackedRows) * kPackedColumns * element);
+  const Bytes besides = dtype_ == at::kBFloat16 && has_tile_products() ? kTileBuffers : 0;
+  return threads_ * (std::min(in, kPackedRows) * kPackedColumns * element + besides);
+}
+
+Bytes Tally::beside(std::int64_t rows, std::int64_t in, std::int64_t out) const {
+  if (kernels::amx_takes(dtype_, rows, in, out))
+    return kernels::amx_linear_scratch({rows, in, 1, out}, threads_) * kFloat;
+  if (by_panels_) return kernels::panel_linear_scratch(in, out, threads_) * kFloat;
+  const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
+  return (widens_ ? (at_once * (in + out) + in * out) * kFloat : 0) + packing(in);
+}
+
+Bytes Tally::beside(const ConvStep& step) const {
+  const Bytes own = step.is_own(dtype_) ? step.own_scratch(dtype_, threads_) * kFloat : 0;
+  return std::max(own, step.scratch() * element_);
 }
 
 void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  if (!by_panels_) pack(in);
-  const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
-  if (by_panels_)
-    pass_on_cpu(rows * out, kernels::panel_linear_scratch(in, out, threads_) * kFloat);
-  else if (widens_)
-    pass_on_cpu(rows * out, (at_once * (in + out) + in * out) * kFloat);
-  const BranchLoad::Kind& beside = branches_.linears;
+  pass_elsewhere(rows * out);
+  pass_on_cpu(rows * out, beside(rows, in, out));
+  const BranchLoad::Kind& branches = branches_.linears;
   work_.product +=
-      2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + beside.parameters);
-  add_branches(beside, rows * out);
+      2 * static_cast<double>(rows) * static_cast<double>(in * out) * (1 + branches.parameters);
+  add_branches(branches, rows * out);
   count_unpacking(rows, in, out);
-  if (beside.rank == 0) return;
+  if (branches.rank == 0) return;
   const std::int64_t apart = widens_ ? rows * out : 0;  // the branch's own result
-  branch_ = std::max(branch_, (beside.rank * (rows + in + out) + apart) * element_);
+  const Bytes products =
+      std::max(beside(rows, in, branches.rank), beside(rows, branches.rank, out));
+  branch_ = std::max(branch_, (branches.rank * (rows + in + out) + apart) * element_ + products);
+}
+
+void Tally::multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  const bool is_plain = branches_.linears.rank == 0 && branches_.linears.packed == 0;
+  if (is_plain && kernels::amx_takes(dtype_, rows, in, out)) {
+    const std::int64_t scratch = kernels::amx_linear_scratch({rows, in, 1, out, true}, threads_);
+    pass_on_cpu(rows * out, scratch * kFloat);
+    pass_elsewhere(3 * rows * out);
+    work_.product += 4 * static_cast<double>(rows) * static_cast<double>(in * out);
+  } else {
+    multiply(rows, in, 2 * out);
+    pass(3 * rows * out);
+  }
+  touch(3 * rows * out);
+  hold(rows * out);
 }
 
 void Tally::convolve(const ConvStep& step) {
-  const BranchLoad::Kind& beside = branches_.convolutions;
+  const BranchLoad::Kind& branches = branches_.convolutions;
   work_.convolution += 2 * static_cast<double>(step.in * step.kernel * step.kernel) *
-                       static_cast<double>(step.result()) * (1 + beside.parameters);
-  add_branches(beside, step.result());
-  unpack(beside, step.weights());
-  if (beside.rank == 0) return;
-  const ConvStep down{step.in, beside.rank, step.kernel, step.from, step.to, step.batch};
-  const ConvStep up{beside.rank, step.out, 1, step.to, step.to, step.batch};
-  const std::int64_t low = down.result(), to_low = low + down.scratch(),
-                     from_low = low + up.result() + up.scratch();
-  branch_ = std::max({branch_, to_low * element_, from_low * element_});
-  if (widens_) pass_on_cpu(step.result(), (down.input() + down.weights() + to_low) * kFloat);
+                       static_cast<double>(step.result()) * (1 + branches.parameters);
+  add_branches(branches, step.result());
+  unpack(branches, step.weights());
+  if (branches.rank == 0) return;
+  const ConvStep down{step.in, branches.rank, step.kernel, step.map, step.to};
+  const MapBatch row{step.map.batch, 1, step.to / step.map.batch};
+  const ConvStep up{branches.rank, step.out, 1, row, step.to};
+  const std::int64_t low = down.result(), from_low = low + up.result();
+  branch_ = std::max({branch_, low * element_ + beside(down), from_low * element_ + beside(up)});
+  if (widens_)
+    pass_on_cpu(step.result(), (down.input() + down.weights() + low + down.scratch()) * kFloat);
 }
 
 void Tally::count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out) {
@@ -120,13 +149,13 @@ void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) 
 
 Cost Tally::cost() const {
   const bool unpacks = branches_.linears.packed > 0 || branches_.convolutions.packed > 0;
-  const Bytes besides = branch_ + unpacked_ + packed_ * threads_ + (unpacks ? kUnpacking : 0);
+  const Bytes besides = branch_ + unpacked_ + (unpacks ? kUnpacking : 0);
   return {.workspace = peak_ + besides + kSmall, .work = work_, .cpu_workspace = cpu_peak_ - peak_};
 }
 
 std::int64_t ConvStep::scratch() const {
   // LibTorch unfolds the input of a convolution that is too small for its library.
-  const bool is_small = batch == 1 && input() <= kSmallConvolution;
+  const bool is_small = map.batch == 1 && input() <= kSmallConvolution;
   const std::int64_t unfolded = is_small ? in * kernel * kernel * to : 0;
   // The weights in the library's order; besides, the weights with channels last, or the map
   // turned around and back and both of these in the library's order.
@@ -134,17 +163,40 @@ std::int64_t ConvStep::scratch() const {
 }
 
 ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::int64_t kernel) {
+  return {in, out, kernel, map, map.pixels()};
+}
+
+kernels::WinogradShape ConvStep::tiled() const {
   const std::int64_t tiles =
-      kernel == 3 ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
-  return {in, out, kernel, map.pixels(), map.pixels(), map.batch, tiles};
+      kernel == 3 && keeps_size() ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
+  return {in, out, tiles};
 }
 
 bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {
-  return kernels::winograd_holds(dtype) && kernels::WinogradShape{in, out, tiles}.pays();
+  return kernels::winograd_holds(dtype) && tiled().pays();
+}
+
+bool ConvStep::goes_by_amx(c10::ScalarType dtype) const {
+  const bool is_known = keeps_size() && (kernel == 3 || kernel == 1);
+  return is_known && kernels::amx_takes(dtype, to, in, out);
+}
+
+Bytes ConvStep::copied() const {
+  const std::int64_t rows = keeps_size() ? 32 : 64, channels = (in + 31) / 32 * 32;
+  return kTileBuffers + rows * (map.width + 18) * channels * 2;
+}
+
+bool ConvStep::is_own(c10::ScalarType dtype) const {
+  const bool by_panels = kernels::panels_hold(dtype) && in >= kernels::kFewestPanelChannels;
+  return by_panels || goes_by_tiles(dtype) || goes_by_amx(dtype);
 }
 
 std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) const {
-  if (goes_by_tiles(dtype)) return kernels::WinogradShape{in, out, tiles}.scratch(threads);
+  if (goes_by_amx(dtype) && kernel == 1)
+    return kernels::amx_linear_scratch({to, in, 1, out}, threads);
+  if (goes_by_amx(dtype))
+    return kernels::AmxConvShape{map.batch, map.height, map.width, in, out}.scratch(threads);
+  if (goes_by_tiles(dtype)) return tiled().scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }
@@ -152,15 +204,16 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) 
 void conv(Tally& tally, const ConvStep& step) {
   tally.convolve(step);
   const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
-  const bool by_panels = tally.by_panels() && step.in >= kernels::kFewestPanelChannels;
-  if (by_panels || step.goes_by_tiles(tally.dtype())) {
+  if (step.is_own(tally.dtype())) {
     tally.pass_elsewhere(step.result() + unpacked + step.scratch());
     tally.pass_on_cpu(step.result() + unpacked,
                       step.own_scratch(tally.dtype(), tally.threads()) * kFloat);
   } else {
-    tally.pass(step.result() + unpacked + step.scratch());
-    if (tally.dtype() == at::kFloat || tally.widens())
-      tally.pack(step.in * step.kernel * step.kernel);
+    const bool packs = tally.dtype() == at::kFloat || tally.widens();
+    const Bytes packed = packs ? tally.packing(step.in * step.kernel * step.kernel) : 0;
+    const Bytes copied = !packs && has_tile_products() ? tally.threads() * step.copied() : 0;
+    tally.pass_elsewhere(step.result() + unpacked + step.scratch());
+    tally.pass_on_cpu(step.result() + unpacked + step.scratch(), packed + copied);
     if (tally.widens()) widen(tally, step);
   }
   tally.hold(step.result());
@@ -193,15 +246,13 @@ void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map
 void attend(Tally& tally, const AttentionStep& step) {
   tally.attend(2 * static_cast<double>(step.B * step.L) * static_cast<double>(step.S * step.width));
   const std::int64_t result = step.B * step.L * step.width, head_width = step.width / step.heads;
-  const bool may_tile = tally.dtype() == at::kBFloat16 && !tally.widens() && !step.is_causal;
-  Bytes libraries = fused_scratch(step, tally.dtype(), tally.threads());
-  if (may_tile) libraries = std::max(libraries, tiled_scratch(step, 2));
-  tally.pass_elsewhere(result, libraries);
-  const kernels::PanelAttentionShape shape{step.L, step.S, step.heads, head_width};
-  if (!step.is_causal && kernels::panels_attend(tally.dtype(), head_width))
+  const Bytes fused = fused_scratch(step, tally.threads());
+  tally.pass_elsewhere(result, fused);
+  const kernels::PanelAttentionShape shape{step.B, step.L, step.S, step.heads, head_width};
+  if (!step.is_causal && kernels::panels_attend(tally.dtype()))
     tally.pass_on_cpu(result, shape.scratch(tally.dtype(), tally.threads()) * kFloat);
   else
-    tally.pass_on_cpu(result, libraries);
+    tally.pass_on_cpu(result, fused + fused_packing(step, tally.dtype()));
 }
 
 void attention(Tally& tally, const AttentionStep& step, std::int64_t context_width) {

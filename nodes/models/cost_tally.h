@@ -2,24 +2,34 @@
 
 #include <algorithm>
 
+#include "kernels/winograd.h"
 #include "models/cost.h"
 
 namespace emulsion::models {
 
-// A convolution from a map of `in` channels and `from` pixels to one of `out` channels and `to`.
+// A convolution from a map of `in` channels to one of `out` channels and `to` pixels.
 struct ConvStep {
-  std::int64_t in, out, kernel, from, to, batch;
-  std::int64_t tiles = 0;  // of a convolution by tiles, if its shape allows that
+  std::int64_t in, out, kernel;
+  MapBatch map;
+  std::int64_t to;
 
-  // Whether a CPU goes by tiles, see winograd.h.
-  bool goes_by_tiles(c10::ScalarType dtype) const;
+  // Whether a CPU has a kernel of ours for it.
+  bool is_own(c10::ScalarType dtype) const;
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
   // by those of ours for maps of a dtype.
   std::int64_t scratch() const;
   std::int64_t own_scratch(c10::ScalarType dtype, std::int64_t threads) const;
+  // Of its input, what each thread of oneDNN's kernels for tile registers copies at a time.
+  Bytes copied() const;
   std::int64_t weights() const { return in * out * kernel * kernel; }
-  std::int64_t input() const { return in * from; }
+  std::int64_t input() const { return in * map.pixels(); }
   std::int64_t result() const { return out * to; }
+
+ private:
+  bool keeps_size() const { return to == map.pixels(); }
+  kernels::WinogradShape tiled() const;
+  bool goes_by_tiles(c10::ScalarType dtype) const;
+  bool goes_by_amx(c10::ScalarType dtype) const;
 };
 
 // Follows a model through its code: what it holds, the most that it has held, and its work.
@@ -29,9 +39,7 @@ class Tally {
 
   c10::ScalarType dtype() const { return dtype_; }
   bool unpacks_kernels() const { return branches_.convolutions.packed > 0; }
-  // A CPU does products by panels, see panel_product.h; or it does them in float32, see widens() in
-  // layers.h.
-  bool by_panels() const { return by_panels_; }
+  // A CPU does products in float32, see widens() in layers.h.
   bool widens() const { return widens_; }
   std::int64_t threads() const { return threads_; }
 
@@ -53,13 +61,15 @@ class Tally {
     peak_ = std::max(peak_, held_ + elements * element_ + more);
   }
 
-  // A matrix product of so many columns packs a part of its weights.
-  void pack(std::int64_t in);
+  // What a library's product of so many columns packs of its weights for a moment.
+  Bytes packing(std::int64_t in) const;
 
   // Each layer's part in the work; touch() counts reads and writes of so many elements.
   void convolve(const ConvStep& step);
   // Products count the moment too, on a CPU that widens: their results are not held yet.
   void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
+  // Of FeedForward, the first product and its gates: to so many columns, which are held in the end.
+  void multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out);
   void attend(double multiply_adds) { work_.attention += 2 * multiply_adds; }
   void norm(std::int64_t elements) { touch(3 * elements); }      // read twice, written
   void activate(std::int64_t elements) { touch(2 * elements); }  // in place
@@ -70,6 +80,9 @@ class Tally {
   Cost cost() const;
 
  private:
+  // What a CPU allocates besides the result of a product, and any device besides a convolution's.
+  Bytes beside(std::int64_t rows, std::int64_t in, std::int64_t out) const;
+  Bytes beside(const ConvStep& step) const;
   // Of a linear layer, where weights are packed.
   void count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out);
   // Packed weights of so many numbers are unpacked once.
@@ -78,10 +91,9 @@ class Tally {
   void add_branches(const BranchLoad::Kind& beside, std::int64_t elements);
 
   c10::ScalarType dtype_;
-  bool by_panels_, widens_;
+  bool by_panels_, widens_;  // by_panels_: a CPU multiplies so, see panel_product.h
   std::int64_t threads_;
   Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
-  Bytes packed_ = 0;  // the most that any product packs
   BranchLoad branches_;
   Bytes branch_ = 0;    // the most that a branch takes while it runs
   Bytes unpacked_ = 0;  // the most that a linear layer takes to unpack its weight by tiles

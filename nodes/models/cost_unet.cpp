@@ -17,14 +17,10 @@ constexpr std::size_t kAll = static_cast<std::size_t>(-1);
 void feed_forward(Tally& tally, std::int64_t C, std::int64_t tokens) {
   tally.norm(C * tokens);
   tally.hold(C * tokens);  // normed
-  tally.multiply(tokens, C, 8 * C);
-  tally.hold(8 * C * tokens);  // both halves
-  tally.activate(4 * C * tokens);
-  tally.add(4 * C * tokens);
-  tally.hold(4 * C * tokens);  // gated
+  tally.multiply_gated(tokens, C, 4 * C);
   tally.multiply(tokens, 4 * C, C);
   tally.pass(C * tokens);
-  tally.drop(13 * C * tokens);
+  tally.drop(5 * C * tokens);
   tally.add(C * tokens);
 }
 
@@ -167,9 +163,9 @@ class UnetWalk {
       if (i + 1 == config_.down.size()) continue;
       if (skips_.size() == most_skips_) return;
       tally_.pass(2 * channels_ * map_.pixels());  // padded where the convolution does not pad
-      const std::int64_t before = map_.pixels();
+      const MapBatch before = map_;
       map_ = half(map_);
-      conv(tally_, {channels_, channels_, 3, before, map_.pixels(), map_.batch});
+      conv(tally_, {channels_, channels_, 3, before, map_.pixels()});
       skips_.push_back({map_, channels_});
     }
   }

@@ -1,5 +1,6 @@
 #include "models/unet_blocks.h"
 
+#include "kernels/gated.h"
 #include "models/ops.h"
 
 namespace emulsion::models {
@@ -28,10 +29,13 @@ NormConfig input_norm(NormConfig norm) {
 FeedForward::FeedForward(const WeightView& w, std::int64_t width)
     : proj(w.scope("net.0.proj"), width, 8 * width), out(w.scope("net.2"), 4 * width, width) {}
 
-at::Tensor FeedForward::operator()(const at::Tensor& x) const {
-  const std::vector<at::Tensor> halves = proj(x).chunk(2, -1);  // [L, 4 D] each, views
-  return out(at::gelu(halves[1]).mul_(halves[0]));
+// [L, D] -> [L, 4 D]
+at::Tensor FeedForward::gated(const at::Tensor& x) const {
+  const bool is_plain = proj.branches.empty() && proj.weight.packing == Packing::None;
+  return is_plain ? kernels::gated_linear(x, proj.weight.data, proj.bias) : kernels::gated(proj(x));
 }
+
+at::Tensor FeedForward::operator()(const at::Tensor& x) const { return out(gated(x)); }
 
 TransformerBlock::TransformerBlock(const WeightView& w, const UnetConfig::Level& level)
     : norm1(w.scope("norm1"), level.channels, kNormEps),

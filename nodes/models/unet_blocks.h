@@ -21,6 +21,9 @@ struct FeedForward {
 
   FeedForward(const WeightView& w, std::int64_t width);
   at::Tensor operator()(const at::Tensor& x) const;  // x [L, D] -> the same shape
+
+ private:
+  at::Tensor gated(const at::Tensor& x) const;
 };
 
 struct TransformerBlock {

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/vector_math.h"
+
+namespace emulsion::kernels {
+
+// Sixteen rows of a weight, `stride` apart, become a panel of pairs [depth / 2, 16]: words of two
+// neighbours in the depth, which is a multiple of 32.  With AVX-512 and VBMI2, as processors with
+// AMX have.
+void pack_rows_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t depth, float* panel);
+
+// The same of kernels [16, channels, 3, 3], which lie `stride` kernels apart: [9, channels / 2,
+// 16].
+void pack_kernels_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t channels,
+                      float* panel);
+
+// y = sums + bias, all a multiple of 32 long.
+void add_bias_amx(const float* sums, const float* bias, std::int64_t count, Bfloat16Bits* y);
+
+// Those, times the gelu of gates + their bias.
+void gate_amx(const float* sums, const float* bias, const float* gates, const float* gate_bias,
+              std::int64_t count, Bfloat16Bits* y);
+
+}  // namespace emulsion::kernels

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+// Products of bfloat16 in the tile registers of AMX.  Each thread brings sixteen rows of a weight
+// side by side (a panel, see panel_tile.h) in its own cache, so that weights lie in memory as in
+// their file, and adds the bias to sums that are still in float32.
+namespace emulsion::kernels {
+
+// Whether this processor multiplies so many rows of that type so, with weights [out, in]: fewer
+// than a tile has cost less than to bring a weight's side by side.  [any thread]
+bool amx_takes(c10::ScalarType dtype, std::int64_t rows, std::int64_t in, std::int64_t out);
+
+// Rows that are multiplied: of `count` places, `stride` elements apart, each has a segment of
+// `depth` elements for each tap, which begins so far from the place.
+struct AmxRows {
+  const void* first;
+  std::int64_t count, stride, depth;
+  std::vector<std::int64_t> taps;
+  // Where each place's result goes, in rows of y; -1 for nowhere.  Empty: in order.
+  std::vector<std::int32_t> places;
+};
+
+struct AmxWeight {
+  const void* first;  // [out, depth] of one tap, or [out, depth, 3, 3] of nine
+  std::int64_t out;
+  const float* bias;      // [out]
+  bool is_gated = false;  // twice as many rows: values and then gates, see gated.h
+};
+
+// y [places, out] = rows times weight + bias.  `scratch` is from amx_scratch().
+void multiply_amx(const AmxRows& rows, const AmxWeight& weight, void* y, const at::Tensor& scratch);
+
+// Elements of float32 for rows of so many places on so many threads.
+struct AmxShape {
+  std::int64_t count, depth, taps, out;
+  bool is_gated = false;
+  std::int64_t scratch(std::int64_t threads) const;
+};
+
+// x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
+at::Tensor amx_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// x [..., in], weight [2 D, in], bias [2 D] -> [..., D]
+at::Tensor amx_gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// Elements of float32 that either allocates besides its result.
+std::int64_t amx_linear_scratch(const AmxShape& shape, std::int64_t threads);
+
+}  // namespace emulsion::kernels

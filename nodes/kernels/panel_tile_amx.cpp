@@ -1,0 +1,169 @@
+#include "kernels/panel_tile_amx.h"
+
+#include <algorithm>
+
+#include "emulsion/processor.h"
+#include "kernels/vector_clones.h"
+
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EMULSION_AMX __attribute__((target("amx-tile,amx-bf16,avx512f")))
+
+namespace emulsion::kernels {
+namespace {
+
+constexpr std::int64_t kTileWords = 16;  // rows of a tile, and words of each
+constexpr std::int64_t kWordBytes = 4;
+
+// What a register holds: of sums rows x 16 words, of rows of the product rows x depth, of panels
+// depth x 16.  Sums are in registers 0 to 3, the rows in 4 and 5, panels in 6 and 7.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start = 0, reserved[14] = {};
+  std::uint16_t bytes[16] = {};
+  std::uint8_t rows[16] = {};
+
+  TileConfig(std::int64_t count, std::int64_t depth) {
+    for (int i = 0; i < 8; ++i) {
+      const bool is_row = i == 4 || i == 5;
+      bytes[i] = static_cast<std::uint16_t>((is_row ? depth : kTileWords) * kWordBytes);
+      rows[i] = static_cast<std::uint8_t>(i < 6 ? count : depth);
+    }
+  }
+};
+
+// Words first ... first + steps * depth - 1 of each segment, `depth` at a time.
+struct Pass {
+  std::int64_t first, steps, depth;
+};
+
+// One or two tiles of rows from m on, times one or two panels from p on.
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void multiply_tiles(const TileProduct& product, const Pass& pass,
+                                                  std::int64_t m, std::int64_t p) {
+  constexpr std::int64_t kPanelStride = kPanelColumns * kWordBytes;
+  const std::int64_t stride = product.stride, y_stride = product.y_stride * kWordBytes;
+  float* const y = product.y + m * product.y_stride + p * kPanelColumns;
+  float* const y_below = y + kTileWords * product.y_stride;
+  if (product.adds || pass.first > 0) {
+    _tile_loadd(0, y, y_stride);
+    if constexpr (kPanels == 2) _tile_loadd(1, y + kPanelColumns, y_stride);
+    if constexpr (kTiles == 2) _tile_loadd(2, y_below, y_stride);
+    if constexpr (kTiles == 2 && kPanels == 2) _tile_loadd(3, y_below + kPanelColumns, y_stride);
+  } else {
+    _tile_zero(0);
+    if constexpr (kPanels == 2) _tile_zero(1);
+    if constexpr (kTiles == 2) _tile_zero(2);
+    if constexpr (kTiles == 2 && kPanels == 2) _tile_zero(3);
+  }
+  const char* const row = product.rows + m * stride + pass.first * kWordBytes;
+  const float* panel = product.panel + p * product.distance + pass.first * kPanelColumns;
+  for (const std::int64_t segment : product.segments) {
+    const char* x = row + segment;
+    const float* w = panel;
+    for (std::int64_t step = 0; step < pass.steps; ++step) {
+      _tile_loadd(6, w, kPanelStride);
+      _tile_loadd(4, x, stride);
+      _tile_dpbf16ps(0, 4, 6);
+      if constexpr (kPanels == 2) {
+        _tile_loadd(7, w + product.distance, kPanelStride);
+        _tile_dpbf16ps(1, 4, 7);
+      }
+      if constexpr (kTiles == 2) {
+        _tile_loadd(5, x + kTileWords * stride, stride);
+        _tile_dpbf16ps(2, 5, 6);
+      }
+      if constexpr (kTiles == 2 && kPanels == 2) _tile_dpbf16ps(3, 5, 7);
+      x += pass.depth * kWordBytes;
+      w += pass.depth * kPanelColumns;
+    }
+    panel += product.depth * kPanelColumns;
+  }
+  _tile_stored(0, y, y_stride);
+  if constexpr (kPanels == 2) _tile_stored(1, y + kPanelColumns, y_stride);
+  if constexpr (kTiles == 2) _tile_stored(2, y_below, y_stride);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_stored(3, y_below + kPanelColumns, y_stride);
+}
+
+// So many tiles of rows from m on, times all panels.
+template <int kTiles>
+EMULSION_AMX EMULSION_INLINED void multiply_rows(const TileProduct& product, const Pass& pass,
+                                                 std::int64_t m) {
+  std::int64_t p = 0;
+  for (; p + 2 <= product.panels; p += 2) multiply_tiles<kTiles, 2>(product, pass, m, p);
+  if (p < product.panels) multiply_tiles<kTiles, 1>(product, pass, m, p);
+}
+
+EMULSION_AMX void multiply_pass(const TileProduct& product, const Pass& pass) {
+  if (pass.steps == 0) return;
+  std::int64_t m = 0;
+  if (product.count >= kTileWords) {
+    const TileConfig config(kTileWords, pass.depth);
+    _tile_loadconfig(&config);
+    for (; m + 2 * kTileWords <= product.count; m += 2 * kTileWords)
+      multiply_rows<2>(product, pass, m);
+    if (m + kTileWords <= product.count) {
+      multiply_rows<1>(product, pass, m);
+      m += kTileWords;
+    }
+  }
+  if (m == product.count) return;
+  const TileConfig config(product.count - m, pass.depth);
+  _tile_loadconfig(&config);
+  multiply_rows<1>(product, pass, m);
+}
+
+std::int64_t distance(const void* const* rows) {
+  return static_cast<const char*>(rows[1]) - static_cast<const char*>(rows[0]);
+}
+
+}  // namespace
+
+bool has_amx() {
+  constexpr long kAsk = 0x1023, kTileData = 18;  // arch_prctl's request, and for what
+  static const bool has = has_tile_products() && has_panel_tiles(Words::BfloatPairs) &&
+                          syscall(SYS_arch_prctl, kAsk, kTileData) == 0;
+  return has;
+}
+
+bool suits_amx(const PanelProduct& product) {
+  for (std::int64_t m = 1; m + 1 < product.count; ++m)
+    if (distance(product.rows + m) != distance(product.rows)) return false;
+  return true;
+}
+
+EMULSION_AMX void multiply_amx(const TileProduct& product) {
+  const std::int64_t steps = product.depth / kTileWords, rest = product.depth % kTileWords;
+  multiply_pass(product, {0, steps, kTileWords});
+  multiply_pass(product, {steps * kTileWords, rest > 0 ? 1 : 0, rest});
+  _tile_release();
+}
+
+void multiply_amx(const PanelProduct& product) {
+  constexpr std::int64_t kWhole[] = {0};
+  multiply_amx({.rows = static_cast<const char*>(product.rows[0]),
+                .stride = product.count > 1 ? distance(product.rows) : 0,
+                .segments = kWhole,
+                .depth = product.depth,
+                .count = product.count,
+                .panel = product.panel,
+                .panels = product.panels,
+                .distance = product.distance,
+                .y = product.y,
+                .y_stride = product.stride,
+                .adds = product.adds});
+}
+
+}  // namespace emulsion::kernels
+#else
+namespace emulsion::kernels {
+
+bool has_amx() { return false; }
+bool suits_amx(const PanelProduct& /*product*/) { return false; }
+void multiply_amx(const TileProduct& /*product*/) {}
+void multiply_amx(const PanelProduct& /*product*/) {}
+
+}  // namespace emulsion::kernels
+#endif
