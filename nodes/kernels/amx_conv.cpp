@@ -99,8 +99,8 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
   RECORD_FUNCTION("amx_conv2d", std::vector<c10::IValue>({x, weight, bias}));
   const AmxConvShape shape{x.size(0), x.size(2), x.size(3), x.size(1), weight.size(0)};
   const Grid grid(shape);
-  const at::Tensor y = at::empty({shape.batch, shape.out, shape.height, shape.width}, x.options(),
-                                 at::MemoryFormat::ChannelsLast);
+  at::Tensor y = at::empty({shape.batch, shape.out, shape.height, shape.width}, x.options(),
+                           at::MemoryFormat::ChannelsLast);
   const auto options = x.options().dtype(at::kFloat);
   const at::Tensor wide_bias = bias.to(at::kFloat).contiguous();
   const at::Tensor map = at::empty({grid.copied(), shape.in}, x.options());

@@ -196,7 +196,7 @@ at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::T
   const at::Tensor rows = x.reshape({-1, in}).contiguous();
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = out;
-  const at::Tensor y = at::empty(shape, x.options());
+  at::Tensor y = at::empty(shape, x.options());
   const auto options = x.options().dtype(at::kFloat);
   const at::Tensor wide_bias =
       bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({weight.size(0)}, options);

@@ -57,7 +57,7 @@ at::Tensor gated(const at::Tensor& y) {
   RECORD_FUNCTION("gated", std::vector<c10::IValue>({y}));
   std::vector<std::int64_t> shape = y.sizes().vec();
   shape.back() /= 2;
-  const at::Tensor result = at::empty(shape, y.options());
+  at::Tensor result = at::empty(shape, y.options());
   if (y.scalar_type() == at::kFloat)
     gate_rows<float>(y.contiguous(), result);
   else

@@ -15,7 +15,7 @@ namespace emulsion::kernels {
 namespace {
 
 // Whose scores are worked on at a time.
-constexpr std::int64_t kQueries = 4 * kTileRows, kKeys = 512;
+constexpr std::int64_t kQueries = 64, kKeys = 512;
 // From one query's scores to the next: whole pages apart, they would compete for the same lines of
 // a cache.
 constexpr std::int64_t kScores = kKeys + kPanelColumns;
@@ -275,7 +275,7 @@ void attend_samples(const PanelAttentionShape& shape, const at::Tensor& q, const
 // Heads of whole panels; those of `shape` may have been narrower.
 at::Tensor attend_samples(const PanelAttentionShape& shape, const at::Tensor& q,
                           const at::Tensor& k, const at::Tensor& v) {
-  const at::Tensor y = at::empty(q.sizes(), q.options());
+  at::Tensor y = at::empty(q.sizes(), q.options());
   if (q.scalar_type() == at::kFloat)
     attend_samples<float>(shape, q, k, v, y);
   else

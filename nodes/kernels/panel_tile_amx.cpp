@@ -39,52 +39,82 @@ struct Pass {
   std::int64_t first, steps, depth;
 };
 
+// Sums of one or two tiles of rows and one or two panels, in memory.
+struct Sums {
+  float* first;
+  std::int64_t stride;  // in words
+
+  float* at(std::int64_t tile, std::int64_t panel) const {
+    return first + tile * kTileWords * stride + panel * kPanelColumns;
+  }
+};
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void clear_sums() {
+  _tile_zero(0);
+  if constexpr (kPanels == 2) _tile_zero(1);
+  if constexpr (kTiles == 2) _tile_zero(2);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_zero(3);
+}
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void load_sums(const Sums& sums) {
+  const std::int64_t stride = sums.stride * kWordBytes;
+  _tile_loadd(0, sums.at(0, 0), stride);
+  if constexpr (kPanels == 2) _tile_loadd(1, sums.at(0, 1), stride);
+  if constexpr (kTiles == 2) _tile_loadd(2, sums.at(1, 0), stride);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_loadd(3, sums.at(1, 1), stride);
+}
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void store_sums(const Sums& sums) {
+  const std::int64_t stride = sums.stride * kWordBytes;
+  _tile_stored(0, sums.at(0, 0), stride);
+  if constexpr (kPanels == 2) _tile_stored(1, sums.at(0, 1), stride);
+  if constexpr (kTiles == 2) _tile_stored(2, sums.at(1, 0), stride);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_stored(3, sums.at(1, 1), stride);
+}
+
+// One segment of the rows at x, times the panels at w.
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void add_segment(const TileProduct& product, const Pass& pass,
+                                               const char* x, const float* w) {
+  constexpr std::int64_t kPanelStride = kPanelColumns * kWordBytes;
+  const std::int64_t stride = product.stride;
+  for (std::int64_t step = 0; step < pass.steps; ++step) {
+    _tile_loadd(6, w, kPanelStride);
+    _tile_loadd(4, x, stride);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kPanels == 2) {
+      _tile_loadd(7, w + product.distance, kPanelStride);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kTiles == 2) {
+      _tile_loadd(5, x + kTileWords * stride, stride);
+      _tile_dpbf16ps(2, 5, 6);
+    }
+    if constexpr (kTiles == 2 && kPanels == 2) _tile_dpbf16ps(3, 5, 7);
+    x += pass.depth * kWordBytes;
+    w += pass.depth * kPanelColumns;
+  }
+}
+
 // One or two tiles of rows from m on, times one or two panels from p on.
 template <int kTiles, int kPanels>
 EMULSION_AMX EMULSION_INLINED void multiply_tiles(const TileProduct& product, const Pass& pass,
                                                   std::int64_t m, std::int64_t p) {
-  constexpr std::int64_t kPanelStride = kPanelColumns * kWordBytes;
-  const std::int64_t stride = product.stride, y_stride = product.y_stride * kWordBytes;
-  float* const y = product.y + m * product.y_stride + p * kPanelColumns;
-  float* const y_below = y + kTileWords * product.y_stride;
-  if (product.adds || pass.first > 0) {
-    _tile_loadd(0, y, y_stride);
-    if constexpr (kPanels == 2) _tile_loadd(1, y + kPanelColumns, y_stride);
-    if constexpr (kTiles == 2) _tile_loadd(2, y_below, y_stride);
-    if constexpr (kTiles == 2 && kPanels == 2) _tile_loadd(3, y_below + kPanelColumns, y_stride);
-  } else {
-    _tile_zero(0);
-    if constexpr (kPanels == 2) _tile_zero(1);
-    if constexpr (kTiles == 2) _tile_zero(2);
-    if constexpr (kTiles == 2 && kPanels == 2) _tile_zero(3);
-  }
-  const char* const row = product.rows + m * stride + pass.first * kWordBytes;
+  const Sums sums{product.y + m * product.y_stride + p * kPanelColumns, product.y_stride};
+  if (product.adds || pass.first > 0)
+    load_sums<kTiles, kPanels>(sums);
+  else
+    clear_sums<kTiles, kPanels>();
+  const char* const row = product.rows + m * product.stride + pass.first * kWordBytes;
   const float* panel = product.panel + p * product.distance + pass.first * kPanelColumns;
   for (const std::int64_t segment : product.segments) {
-    const char* x = row + segment;
-    const float* w = panel;
-    for (std::int64_t step = 0; step < pass.steps; ++step) {
-      _tile_loadd(6, w, kPanelStride);
-      _tile_loadd(4, x, stride);
-      _tile_dpbf16ps(0, 4, 6);
-      if constexpr (kPanels == 2) {
-        _tile_loadd(7, w + product.distance, kPanelStride);
-        _tile_dpbf16ps(1, 4, 7);
-      }
-      if constexpr (kTiles == 2) {
-        _tile_loadd(5, x + kTileWords * stride, stride);
-        _tile_dpbf16ps(2, 5, 6);
-      }
-      if constexpr (kTiles == 2 && kPanels == 2) _tile_dpbf16ps(3, 5, 7);
-      x += pass.depth * kWordBytes;
-      w += pass.depth * kPanelColumns;
-    }
+    add_segment<kTiles, kPanels>(product, pass, row + segment, panel);
     panel += product.depth * kPanelColumns;
   }
-  _tile_stored(0, y, y_stride);
-  if constexpr (kPanels == 2) _tile_stored(1, y + kPanelColumns, y_stride);
-  if constexpr (kTiles == 2) _tile_stored(2, y_below, y_stride);
-  if constexpr (kTiles == 2 && kPanels == 2) _tile_stored(3, y_below + kPanelColumns, y_stride);
+  store_sums<kTiles, kPanels>(sums);
 }
 
 // So many tiles of rows from m on, times all panels.

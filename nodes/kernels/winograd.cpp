@@ -201,6 +201,12 @@ class Winograd {
   at::Tensor products_;  // of each thread: [36, tiles, filters]
 };
 
+template <class Element>
+void convolve(const WinogradShape& shape, const at::Tensor& x, const at::Tensor& weight,
+              const at::Tensor& bias, const at::Tensor& y) {
+  Winograd<Element>(shape, x, weight, bias, y).run();
+}
+
 }  // namespace
 
 bool WinogradShape::pays() const {
@@ -225,14 +231,14 @@ bool winograd_holds(c10::ScalarType dtype) {
 
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("winograd_conv2d", std::vector<c10::IValue>({x, weight, bias}));
-  const at::Tensor y = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(),
-                                 at::MemoryFormat::ChannelsLast);
+  at::Tensor y = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(),
+                           at::MemoryFormat::ChannelsLast);
   const WinogradShape shape{x.size(1), weight.size(0),
                             winograd_tiles(x.size(0), x.size(2), x.size(3))};
   if (x.scalar_type() == at::kFloat)
-    Winograd<float>(shape, x, weight, bias, y).run();
+    convolve<float>(shape, x, weight, bias, y);
   else
-    Winograd<Bfloat16Bits>(shape, x, weight, bias, y).run();
+    convolve<Bfloat16Bits>(shape, x, weight, bias, y);
   return y;
 }
 

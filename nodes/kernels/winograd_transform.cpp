@@ -10,27 +10,27 @@ namespace {
 
 constexpr std::int64_t kTaps = 9;
 
-// Points of interpolation 0, +-a, +-b and infinity, of which Barabasz et al. 2020 ("Error analysis
+// Points of interpolation 0, +-A, +-B and infinity, of which Barabasz et al. 2020 ("Error analysis
 // and improving the accuracy of Winograd convolution") show how they decide the error.
-constexpr float a = 0.75F, b = 1.5F, a2 = a * a, b2 = b * b;
-constexpr float kNorm0 = 1 / (a2 * b2), kNormA = 1 / (2 * a2 * (a2 - b2)),
-                kNormB = 1 / (2 * b2 * (b2 - a2));
+constexpr float kA = 0.75F, kB = 1.5F, kA2 = kA * kA, kB2 = kB * kB;
+constexpr float kNorm0 = 1 / (kA2 * kB2), kNormA = 1 / (2 * kA2 * (kA2 - kB2)),
+                kNormB = 1 / (2 * kB2 * (kB2 - kA2));
 
 // The one-dimensional transforms, of sixteen lines side by side.
 EMULSION_INLINED void input_line(const WideLanes (&d)[kTileSide], WideLanes (&v)[kTileSide]) {
-  const WideLanes even_a = d[4] - b2 * d[2], odd_a = a * (d[3] - b2 * d[1]);
-  const WideLanes even_b = d[4] - a2 * d[2], odd_b = b * (d[3] - a2 * d[1]);
-  v[0] = a2 * b2 * d[0] - (a2 + b2) * d[2] + d[4];
+  const WideLanes even_a = d[4] - kB2 * d[2], odd_a = kA * (d[3] - kB2 * d[1]);
+  const WideLanes even_b = d[4] - kA2 * d[2], odd_b = kB * (d[3] - kA2 * d[1]);
+  v[0] = kA2 * kB2 * d[0] - (kA2 + kB2) * d[2] + d[4];
   v[1] = even_a + odd_a;
   v[2] = even_a - odd_a;
   v[3] = even_b + odd_b;
   v[4] = even_b - odd_b;
-  v[5] = a2 * b2 * d[1] - (a2 + b2) * d[3] + d[5];
+  v[5] = kA2 * kB2 * d[1] - (kA2 + kB2) * d[3] + d[5];
 }
 
 EMULSION_INLINED void filter_line(const WideLanes (&g)[3], WideLanes (&u)[kTileSide]) {
-  const WideLanes even_a = kNormA * (g[0] + a2 * g[2]), odd_a = kNormA * a * g[1];
-  const WideLanes even_b = kNormB * (g[0] + b2 * g[2]), odd_b = kNormB * b * g[1];
+  const WideLanes even_a = kNormA * (g[0] + kA2 * g[2]), odd_a = kNormA * kA * g[1];
+  const WideLanes even_b = kNormB * (g[0] + kB2 * g[2]), odd_b = kNormB * kB * g[1];
   u[0] = kNorm0 * g[0];
   u[1] = even_a + odd_a;
   u[2] = even_a - odd_a;
@@ -43,9 +43,9 @@ EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y
   const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
   const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
   y[0] = m[0] + sum_a + sum_b;
-  y[1] = a * difference_a + b * difference_b;
-  y[2] = a2 * sum_a + b2 * sum_b;
-  y[3] = a2 * a * difference_a + b2 * b * difference_b + m[5];
+  y[1] = kA * difference_a + kB * difference_b;
+  y[2] = kA2 * sum_a + kB2 * sum_b;
+  y[3] = kA2 * kA * difference_a + kB2 * kB * difference_b + m[5];
 }
 
 // Both dimensions: columns, then rows.
