@@ -59,7 +59,8 @@ TEST_CASE("keys of several blocks weigh as if they had been seen at once") {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     if (!panels_attend(dtype)) continue;
     CHECK(error({1, 20, 1100, 2}, dtype) < tolerance(dtype));
-    CHECK(error({1, 20, 513, 2, 30}, dtype) < 2 * tolerance(dtype));  // nearly all weight on one
+    // Nearly all weight on one: scores of some hundreds are rounded before they are compared.
+    CHECK(error({1, 20, 513, 2, 30}, dtype) < 5 * tolerance(dtype));
   }
 }
 
