@@ -19,7 +19,7 @@ constexpr std::int64_t kSmallConvolution = 20480;  // elements of the input of o
 // Of a product's weights, what each thread of oneDNN's kernels packs at a time.
 constexpr std::int64_t kPackedRows = 1024, kPackedColumns = 64;
 // What these have for results in tile registers, on each thread.
-constexpr Bytes kTileBuffers = 48 * kKiB;
+constexpr Bytes kTileBuffers = 48 * kKiB, kMostCopied = 11 * kMiB / 4;
 // What is too small to follow: statistics of norms, the time embedding, rounding of allocations.
 constexpr Bytes kSmall = 128 * kKiB;
 // What unpacking takes where there is no kernel of ours for it.
@@ -183,7 +183,7 @@ bool ConvStep::goes_by_amx(c10::ScalarType dtype) const {
 
 Bytes ConvStep::copied() const {
   const std::int64_t rows = keeps_size() ? 32 : 64, channels = (in + 31) / 32 * 32;
-  return kTileBuffers + rows * (map.width + 18) * channels * 2;
+  return kTileBuffers + std::min(kMostCopied, rows * (map.width + 18) * channels * 2);
 }
 
 bool ConvStep::is_own(c10::ScalarType dtype) const {
