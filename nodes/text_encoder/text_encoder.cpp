@@ -71,7 +71,8 @@ class TextEncoder final : public Node {
     // Weighting adds the empty prompt to the batch; after that it works on copies in float32, and
     // only then is there an output.  Where states are pooled, the last are there besides.
     const Bytes states = hidden_bytes({ids[0] + 1, ids[1], config.width});
-    const Bytes last = config.projection > 0 ? states : 0;
+    const Bytes narrow = states / 4 * static_cast<Bytes>(c10::elementSize(context.dtype()));
+    const Bytes last = config.projection > 0 ? narrow : 0;
     return {.outputs = {{"condition", std::move(condition)}},
             .workspace = std::max(3 * states, cost.workspace - hidden.bytes()) + last +
                          embedding_bytes(context.bundle("tokens"), config),
