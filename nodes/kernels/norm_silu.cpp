@@ -158,7 +158,7 @@ bool suits_norm_silu(const at::Tensor& x) {
 at::Tensor norm_silu(const at::Tensor& x, std::int64_t groups, const at::Tensor& weight,
                      const at::Tensor& bias, double eps) {
   RECORD_FUNCTION("norm_silu", std::vector<c10::IValue>({x}));
-  const at::Tensor y = at::empty_like(x);
+  at::Tensor y = at::empty_like(x);
   const std::vector<float> weights = floats_of(weight), biases = floats_of(bias);
   const Layer layer{groups, weights, biases, eps};
   if (x.scalar_type() == at::kFloat)

@@ -67,7 +67,7 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
   RECORD_FUNCTION("panel_conv2d", std::vector<c10::IValue>({x, weight, bias, strides, paddings}));
   const at::Tensor map = x.to(at::kFloat);
   const at::Tensor zeros = at::zeros({shape.in}, map.options());
-  const at::Tensor y = at::empty(
+  at::Tensor y = at::empty(
       {x.size(0), shape.out, result_side(x.size(2), shape), result_side(x.size(3), shape)},
       x.options(), at::MemoryFormat::ChannelsLast);
   const MapRows rows(map, zeros, shape, y);

@@ -254,6 +254,15 @@ std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_
   return block * depth + threads * thread_scratch(block, length);
 }
 
+namespace {
+
+template <class Element>
+void multiply_rows(const at::Tensor& rows, const PanelWeight& weight, const at::Tensor& y) {
+  multiply_panels(MatrixRows<Element>(rows), weight, y);
+}
+
+}  // namespace
+
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
   const at::Tensor rows = as_matrix(x);
@@ -262,9 +271,9 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   const at::Tensor y = at::empty({rows.size(0), weight.size(0)}, x.options());
   const PanelWeight columns{weight, bias};
   if (x.scalar_type() == at::kFloat)
-    multiply_panels(MatrixRows<float>(rows), columns, y);
+    multiply_rows<float>(rows, columns, y);
   else
-    multiply_panels(MatrixRows<Bfloat16Bits>(rows), columns, y);
+    multiply_rows<Bfloat16Bits>(rows, columns, y);
   return y.view(shape);
 }
 

@@ -129,7 +129,7 @@ at::Tensor unpacked_rows(const Weight& weight, std::int64_t begin, std::int64_t 
   const at::Tensor bytes = weight.data.narrow(0, begin, count);
   std::vector<std::int64_t> shape = weight.spec.shape;
   shape.front() = count;
-  const at::Tensor result = at::empty(shape, bytes.options().dtype(dtype));
+  at::Tensor result = at::empty(shape, bytes.options().dtype(dtype));
   const at::Tensor rows = result.view({count, -1});
   if (!bytes.is_cpu() || (dtype != at::kFloat && dtype != at::kBFloat16))
     unpack_plainly(bytes, weight.packing, rows);
