@@ -106,6 +106,7 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
   const at::Tensor map = at::empty({grid.copied(), shape.in}, x.options());
   const at::Tensor scratch =
       at::empty({product_scratch(shape, grid, at::get_num_threads())}, options);
+  const std::vector<std::int64_t> taps = taps_of(shape, grid);
   for (std::int64_t first = 0; first < grid.rows; first += grid.band) {
     const Band band(shape, grid, first);
     band.copy(static_cast<const Bfloat16Bits*>(x.const_data_ptr()),
@@ -114,7 +115,7 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
                   .count = band.places(),
                   .stride = shape.in,
                   .depth = shape.in,
-                  .taps = taps_of(shape, grid),
+                  .taps = taps,
                   .places = band.results()},
                  {weight.const_data_ptr(), shape.out, wide_bias.const_data_ptr<float>()},
                  y.mutable_data_ptr(), scratch);

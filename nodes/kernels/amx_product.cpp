@@ -2,10 +2,9 @@
 
 #include <ATen/record_function.h>
 
-#include <array>
-
 #include "kernels/amx_pack.h"
 #include "kernels/panel_tile_amx.h"
+#include "kernels/rounding.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
 
@@ -18,13 +17,6 @@ constexpr std::int64_t kMostColumns = 512, kMostDepth = 1536, kMostSums = 256 * 
 constexpr std::int64_t kFewRows = 512 * 1024;  // elements that a cache holds beside weights
 constexpr std::int64_t kRun = 1280;            // of the depth at a time
 constexpr std::int64_t kPiecesPerThread = 4;
-
-std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
-std::int64_t quotient_up(std::int64_t value, std::int64_t unit) {
-  return (value + unit - 1) / unit;
-}
 
 // How a product is cut: into blocks of columns, strips of rows and slices of the depth.  A piece of
 // work is a strip's results in a block; its slices come one after the other.

@@ -7,6 +7,7 @@
 
 #include "kernels/panel_softmax.h"
 #include "kernels/panel_tile.h"
+#include "kernels/rounding.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/vector_lanes.h"
@@ -29,9 +30,7 @@ Words words_of(c10::ScalarType dtype) {
 }
 
 // Zeros beside a head fill its last panel, and change nothing.
-std::int64_t panel_width(std::int64_t head_width) {
-  return (head_width + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
-}
+std::int64_t panel_width(std::int64_t head_width) { return rounded_up(head_width, kPanelColumns); }
 
 // Where things lie, in words.
 struct Layout {
@@ -43,7 +42,7 @@ struct Layout {
   Layout(const PanelAttentionShape& shape, c10::ScalarType dtype)
       : words(words_of(dtype)),
         keys(shape.keys),
-        padded_keys((shape.keys + kPairedPanels - 1) / kPairedPanels * kPairedPanels),
+        padded_keys(rounded_up(shape.keys, kPairedPanels)),
         width(panel_width(shape.head_width)),
         heads(std::clamp<std::int64_t>(kMostPacked / head(), 1, shape.heads)) {}
 

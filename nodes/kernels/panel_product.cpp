@@ -6,6 +6,7 @@
 #include <array>
 
 #include "kernels/panel_tile.h"
+#include "kernels/rounding.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/vector_lanes.h"
@@ -20,10 +21,6 @@ constexpr std::int64_t kPacked = 1280 * 1024, kMostColumns = 512;
 constexpr std::int64_t kFewestRows = 24, kMostRows = 96;
 constexpr std::int64_t kPiecesPerThread = 4;
 
-std::int64_t rounded_up(std::int64_t value, std::int64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
-
 // Columns that are packed at a time.
 std::int64_t packed_columns(std::int64_t columns, std::int64_t depth) {
   const std::int64_t fit = kPacked / depth / kPanelColumns * kPanelColumns;
@@ -33,7 +30,7 @@ std::int64_t packed_columns(std::int64_t columns, std::int64_t depth) {
 // Rows of each piece of work: several for each thread, of the same size.
 std::int64_t rows_at_once(std::int64_t rows) {
   const std::int64_t pieces = kPiecesPerThread * at::get_num_threads();
-  const std::int64_t fair = rounded_up((rows + pieces - 1) / pieces, kTileRows);
+  const std::int64_t fair = rounded_up(quotient_up(rows, pieces), kTileRows);
   return std::clamp(fair, std::min(kFewestRows, rounded_up(rows, kTileRows)), kMostRows);
 }
 
@@ -236,8 +233,7 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
   auto* buffer = buffers.mutable_data_ptr<float>();
   const std::vector<float> bias = bias_of(weight);
   for (std::int64_t column = 0; column < columns; column += block) {
-    const std::int64_t count =
-        rounded_up(std::min(block, columns - column), kPanelColumns) / kPanelColumns;
+    const std::int64_t count = quotient_up(std::min(block, columns - column), kPanelColumns);
     take_turns(count, [&](std::int64_t p, std::int64_t /*thread*/) {
       pack(weight, column + p * kPanelColumns, panels + p * kPanelColumns * depth);
     });
