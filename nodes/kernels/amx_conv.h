@@ -4,20 +4,23 @@
 
 #include <cstdint>
 
+#include "kernels/amx_map.h"
+#include "kernels/conv.h"
+
 namespace emulsion::kernels {
 
-// A 3x3 convolution that keeps the size, as products in the tile registers of AMX
-// (amx_product.h).  Bands of the map are copied with one zero pixel behind each row and a row of
-// zeros behind each sample, so that under every tap pixels lie evenly apart, across rows and
-// samples too; what comes out at the zeros is left.
+// 3x3 convolutions as products in the tile registers of AMX (amx_product.h), on copies of a map by
+// bands (amx_map.h).
 // x [B, in, H, W] channels last, weight [out, in, 3, 3] contiguous, bias [out], bfloat16 on the CPU
-// -> [B, out, H, W] channels last
-at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// -> [B, out, H', W'] channels last
+at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      MapChange change = MapChange::None, const ConvFusion& fusion = {});
 
-// Elements of float32 that are allocated on so many threads, besides the result.
-struct AmxConvShape {
-  std::int64_t batch, height, width, in, out;
-  std::int64_t scratch(std::int64_t threads) const;
-};
+// Whether this processor has it for maps of that type.  [any thread]
+bool amx_takes(c10::ScalarType dtype, const AmxMap& map, std::int64_t out);
+
+// Elements of float32 that are allocated on so many threads, besides the result, to which `out`
+// channels are given.
+std::int64_t amx_conv_scratch(const AmxMap& map, std::int64_t out, std::int64_t threads);
 
 }  // namespace emulsion::kernels

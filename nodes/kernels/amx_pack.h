@@ -16,10 +16,19 @@ void pack_rows_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t d
 void pack_kernels_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t channels,
                       float* panel);
 
+// The same for a map whose size is doubled by nearest neighbours before: of the four results that a
+// pixel becomes, each is a product with 2x2 pixels, for which taps that meet the same pixel are
+// added up (and rounded).  [4, 4, channels / 2, 16]: results row by row, and pixels row by row.
+void pack_halves_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t channels,
+                     float* panel);
+
 // y = sums + bias, all a multiple of 32 long.
 void add_bias_amx(const float* sums, const float* bias, std::int64_t count, Bfloat16Bits* y);
+// y = sums + bias + added; `added` may be y.
+void add_bias_amx(const float* sums, const float* bias, const Bfloat16Bits* added,
+                  std::int64_t count, Bfloat16Bits* y);
 
-// Those, times the gelu of gates + their bias.
+// sums + bias, times the gelu of gates + their bias.
 void gate_amx(const float* sums, const float* bias, const float* gates, const float* gate_bias,
               std::int64_t count, Bfloat16Bits* y);
 

@@ -54,15 +54,19 @@ struct Cut {
 // One product, as its threads share it.
 class Product {
  public:
-  Product(const AmxRows& rows, const AmxWeight& weight, const AmxShape& shape, void* y)
+  Product(const AmxRows& rows, const AmxWeight& weight, const AmxShape& shape,
+          const AmxResult& result)
       : rows_(rows),
         weight_(weight),
+        result_(result),
         cut_(shape, at::get_num_threads()),
-        y_(static_cast<Bfloat16Bits*>(y)),
         taps_(shape.taps),
         sums_at_(cut_.packed(shape)),
         parts_(shape.is_gated ? 2 : 1) {
-    for (const std::int64_t tap : rows.taps) segments_.push_back(tap * 2);
+    for (const AmxTaps& group : rows.groups) {
+      segments_.emplace_back();
+      for (const std::int64_t begin : group.begins) segments_.back().push_back(begin * 2);
+    }
   }
 
   std::int64_t strips() const { return quotient_up(rows_.count, cut_.rows); }
@@ -83,9 +87,11 @@ class Product {
       for (std::int64_t m = first; m < end; m += kUnit) {
         float* const to = sums + (is_whole ? 0 : (m - first) * columns * parts_);
         const std::int64_t count = std::min(kUnit, end - m);
-        for (std::int64_t i = 0; i < depth; i += cut_.run)
-          multiply(m, count, columns, {k, depth, i}, packed, to);
-        if (is_last) write(m, count, column, columns, to);
+        for (std::size_t group = 0; group < segments_.size(); ++group) {
+          for (std::int64_t i = 0; i < depth; i += cut_.run)
+            multiply(m, count, columns, group, {k, depth, i}, packed, to);
+          if (is_last) write(m, count, column, columns, rows_.groups[group].places, to);
+        }
       }
     }
   }
@@ -98,28 +104,33 @@ class Product {
   // Of gated columns the values, and the gates behind them.
   void pack(std::int64_t column, std::int64_t columns, std::int64_t k, std::int64_t depth,
             float* packed) const {
+    const bool is_matrix = weight_.kernel == AmxKernel::Matrix;
     const auto* const weights = static_cast<const Bfloat16Bits*>(weight_.first);
     for (std::int64_t n = 0; n < columns * parts_; n += kPanelColumns) {
-      const std::int64_t row = column + (n < columns ? n : n - columns + weight_.out);
-      const Bfloat16Bits* const from = weights + row * rows_.depth * taps_;
+      const std::int64_t row = n < columns ? column + n : weight_.out + column + n - columns;
+      const Bfloat16Bits* const from = weights + row * rows_.depth * (is_matrix ? 1 : 9);
       float* const panel = packed + n * depth * taps_ / 2;
-      if (taps_ == 1) pack_rows_amx(from + k, rows_.depth, depth, panel);
-      for (std::int64_t i = 0; taps_ > 1 && i < depth; i += cut_.run)
-        pack_kernels_amx(from + i * taps_, rows_.depth, std::min(cut_.run, depth - i),
-                         panel + i * taps_ / 2 * kPanelColumns);
+      if (is_matrix) pack_rows_amx(from + k, rows_.depth, depth, panel);
+      const auto pack_kernels =
+          weight_.kernel == AmxKernel::Whole ? pack_kernels_amx : pack_halves_amx;
+      for (std::int64_t i = 0; !is_matrix && i < depth; i += cut_.run)
+        pack_kernels(from + i * 9, rows_.depth, std::min(cut_.run, depth - i),
+                     panel + i * taps_ / 2 * kPanelColumns);
     }
   }
 
-  void multiply(std::int64_t m, std::int64_t count, std::int64_t columns, const Slice& slice,
-                const float* packed, float* sums) const {
-    const std::int64_t at = slice.first + slice.run;
+  void multiply(std::int64_t m, std::int64_t count, std::int64_t columns, std::size_t group,
+                const Slice& slice, const float* packed, float* sums) const {
+    const std::int64_t at = slice.first + slice.run,
+                       depth = std::min(cut_.run, slice.depth - slice.run) / 2,
+                       before = static_cast<std::int64_t>(group * segments_[group].size());
     multiply_amx(
         TileProduct{.rows = static_cast<const char*>(rows_.first) + (m * rows_.stride + at) * 2,
                     .stride = rows_.stride * 2,
-                    .segments = segments_,
-                    .depth = std::min(cut_.run, slice.depth - slice.run) / 2,
+                    .segments = segments_[group],
+                    .depth = depth,
                     .count = count,
-                    .panel = packed + slice.run * taps_ / 2 * kPanelColumns,
+                    .panel = packed + (slice.run * taps_ / 2 + before * depth) * kPanelColumns,
                     .panels = columns * parts_ / kPanelColumns,
                     .distance = slice.depth * taps_ / 2 * kPanelColumns,
                     .y = sums,
@@ -128,26 +139,29 @@ class Product {
   }
 
   void write(std::int64_t m, std::int64_t count, std::int64_t column, std::int64_t columns,
-             const float* sums) const {
-    const float *const bias = weight_.bias + column, *const gate_bias = bias + weight_.out;
+             const std::vector<std::int32_t>& places, const float* sums) const {
     for (std::int64_t i = 0; i < count; ++i, sums += columns * parts_) {
-      const std::int64_t row =
-          rows_.places.empty() ? m + i : rows_.places[static_cast<std::size_t>(m + i)];
+      const std::int64_t row = places.empty() ? m + i : places[static_cast<std::size_t>(m + i)];
       if (row < 0) continue;
-      Bfloat16Bits* const to = y_ + row * weight_.out + column;
-      if (parts_ == 1)
-        add_bias_amx(sums, bias, columns, to);
+      const std::int64_t sample = result_.rows_a_bias > 0 ? row / result_.rows_a_bias : 0;
+      const float* const bias = result_.bias + sample * weight_.out + column;
+      const std::int64_t at = row * weight_.out + column;
+      Bfloat16Bits* const to = static_cast<Bfloat16Bits*>(result_.y) + at;
+      if (parts_ == 2)
+        gate_amx(sums, bias, sums + columns, bias + weight_.out, columns, to);
+      else if (result_.added != nullptr)
+        add_bias_amx(sums, bias, static_cast<const Bfloat16Bits*>(result_.added) + at, columns, to);
       else
-        gate_amx(sums, bias, sums + columns, gate_bias, columns, to);
+        add_bias_amx(sums, bias, columns, to);
     }
   }
 
   const AmxRows& rows_;
   const AmxWeight& weight_;
+  const AmxResult& result_;
   Cut cut_;
-  Bfloat16Bits* y_;
-  std::int64_t taps_, sums_at_, parts_;
-  std::vector<std::int64_t> segments_;  // where taps begin, in bytes
+  std::int64_t taps_, sums_at_, parts_;                // taps_ of all groups
+  std::vector<std::vector<std::int64_t>> segments_;  // where taps begin, in bytes, by group
 };
 
 std::int64_t thread_scratch(const AmxShape& shape, std::int64_t threads) {
@@ -166,12 +180,14 @@ std::int64_t AmxShape::scratch(std::int64_t threads) const {
   return threads * thread_scratch(*this, threads);
 }
 
-void multiply_amx(const AmxRows& rows, const AmxWeight& weight, void* y,
+void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult& result,
                   const at::Tensor& scratch) {
   const std::int64_t threads = at::get_num_threads();
-  const AmxShape shape{rows.count, rows.depth, static_cast<std::int64_t>(rows.taps.size()),
-                       weight.out, weight.is_gated};
-  const Product product(rows, weight, shape, y);
+  std::size_t taps = 0;
+  for (const AmxTaps& group : rows.groups) taps += group.begins.size();
+  const AmxShape shape{rows.count, rows.depth, static_cast<std::int64_t>(taps), weight.out,
+                       weight.is_gated};
+  const Product product(rows, weight, shape, result);
   const std::int64_t apart = thread_scratch(shape, threads);
   std::vector<std::int64_t> held(static_cast<std::size_t>(threads), -1);
   take_turns(product.pieces(), [&](std::int64_t piece, std::int64_t thread) {
@@ -182,13 +198,11 @@ void multiply_amx(const AmxRows& rows, const AmxWeight& weight, void* y,
 
 namespace {
 
-at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      bool is_gated) {
-  const std::int64_t in = x.size(-1), out = weight.size(0) / (is_gated ? 2 : 1);
+// Onto y where that is added to; y [..., out] is contiguous.
+void multiply_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                   bool is_gated, bool is_added, const at::Tensor& y) {
+  const std::int64_t in = x.size(-1), out = y.size(-1);
   const at::Tensor rows = x.reshape({-1, in}).contiguous();
-  std::vector<std::int64_t> shape = x.sizes().vec();
-  shape.back() = out;
-  at::Tensor y = at::empty(shape, x.options());
   const auto options = x.options().dtype(at::kFloat);
   const at::Tensor wide_bias =
       bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({weight.size(0)}, options);
@@ -198,10 +212,20 @@ at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::T
                 .count = rows.size(0),
                 .stride = in,
                 .depth = in,
-                .taps = {0},
-                .places = {}},
-               {weight.const_data_ptr(), out, wide_bias.const_data_ptr<float>(), is_gated},
-               y.mutable_data_ptr(), scratch);
+                .groups = {{.begins = {0}, .places = {}}}},
+               {.first = weight.const_data_ptr(), .out = out, .is_gated = is_gated},
+               {.y = y.mutable_data_ptr(),
+                .bias = wide_bias.const_data_ptr<float>(),
+                .added = is_added ? y.const_data_ptr() : nullptr},
+               scratch);
+}
+
+at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      bool is_gated) {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0) / (is_gated ? 2 : 1);
+  at::Tensor y = at::empty(shape, x.options());
+  multiply_rows(x, weight, bias, is_gated, false, y);
   return y;
 }
 
@@ -210,6 +234,12 @@ at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::T
 at::Tensor amx_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, weight}));
   return multiplied(x, weight, bias, false);
+}
+
+void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+                     const at::Tensor& bias) {
+  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, weight}));
+  multiply_rows(x, weight, bias, false, true, y);
 }
 
 at::Tensor amx_gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {

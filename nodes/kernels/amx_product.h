@@ -14,27 +14,47 @@ namespace emulsion::kernels {
 // than a tile has cost less than to bring a weight's side by side.  [any thread]
 bool amx_takes(c10::ScalarType dtype, std::int64_t rows, std::int64_t in, std::int64_t out);
 
-// Rows that are multiplied: of `count` places, `stride` elements apart, each has a segment of
-// `depth` elements for each tap, which begins so far from the place.
-struct AmxRows {
-  const void* first;
-  std::int64_t count, stride, depth;
-  std::vector<std::int64_t> taps;
-  // Where each place's result goes, in rows of y; -1 for nowhere.  Empty: in order.
+// Taps of a kernel: where the segment of each begins, in elements from a place, and where each
+// place's result goes, in rows of y; -1 for nowhere.  No places: in order.
+struct AmxTaps {
+  std::vector<std::int64_t> begins;
   std::vector<std::int32_t> places;
 };
 
+// Rows that are multiplied: of `count` places, `stride` elements apart, each has a segment of
+// `depth` elements for each tap.  Each group of taps gives results of its own.
+struct AmxRows {
+  const void* first;
+  std::int64_t count, stride, depth;
+  std::vector<AmxTaps> groups;
+};
+
+enum class AmxKernel {
+  Matrix,  // [out, depth], for one tap
+  Whole,   // [out, depth, 3, 3], for a group of nine taps
+  Halves,  // the same, for four groups of four taps: see pack_halves_amx()
+};
+
 struct AmxWeight {
-  const void* first;  // [out, depth] of one tap, or [out, depth, 3, 3] of nine
+  const void* first;
   std::int64_t out;
-  const float* bias;      // [out]
+  AmxKernel kernel = AmxKernel::Matrix;
   bool is_gated = false;  // twice as many rows: values and then gates, see gated.h
 };
 
-// y [places, out] = rows times weight + bias.  `scratch` is from amx_scratch().
-void multiply_amx(const AmxRows& rows, const AmxWeight& weight, void* y, const at::Tensor& scratch);
+// What a product gives: y [rows, out] = rows times weight + bias + added.
+struct AmxResult {
+  void* y;
+  const float* bias;             // [rows / rows_a_bias, out]
+  std::int64_t rows_a_bias = 0;  // 0: all rows have the same
+  const void* added = nullptr;   // as y, which it may be; not with gates
+};
 
-// Elements of float32 for rows of so many places on so many threads.
+// `scratch` is from AmxShape.
+void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult& result,
+                  const at::Tensor& scratch);
+
+// Elements of float32 for rows of so many places, and taps of all groups, on so many threads.
 struct AmxShape {
   std::int64_t count, depth, taps, out;
   bool is_gated = false;
@@ -43,6 +63,9 @@ struct AmxShape {
 
 // x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
 at::Tensor amx_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// Onto y [..., out], which is contiguous.
+void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+                     const at::Tensor& bias);
 // x [..., in], weight [2 D, in], bias [2 D] -> [..., D]
 at::Tensor amx_gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 // Elements of float32 that either allocates besides its result.

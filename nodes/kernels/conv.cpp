@@ -15,14 +15,16 @@ bool keeps_size(const ConvShape& shape) {
   return shape.kernel == 3 && shape.stride == 1 && shape.padding == 1;
 }
 
-bool goes_by_amx(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
-  const bool is_linear = shape.kernel == 1 && shape.stride == 1 && shape.padding == 0;
-  return x.is_cpu() && (keeps_size(shape) || is_linear) && bias.defined() &&
-         amx_takes(x.scalar_type(), x.numel() / shape.in, shape.in, shape.out);
+bool is_halving(const ConvShape& shape) {
+  return shape.kernel == 3 && shape.stride == 2 && shape.padding == 1;
 }
 
-at::Tensor conv_by_amx(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias) {
-  if (weight.size(2) == 3) return amx_conv2d(map, weight, bias);
+bool goes_by_amx(const at::Tensor& x, const ConvShape& shape, MapChange change) {
+  const AmxMap map{x.size(0), x.size(2), x.size(3), shape.in, change};
+  return x.is_cpu() && amx_takes(x.scalar_type(), map, shape.out);
+}
+
+at::Tensor linear_by_amx(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias) {
   return amx_linear(map.permute({0, 2, 3, 1}), weight.view({weight.size(0), -1}), bias)
       .permute({0, 3, 1, 2});
 }
@@ -38,19 +40,52 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
   return x.is_cpu() && weight.numel() > x.numel();
 }
 
-}  // namespace
-
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const ConvShape& shape) {
-  if (goes_by_amx(x, bias, shape)) return conv_by_amx(in_map_layout(x), weight.contiguous(), bias);
+at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const ConvShape& shape) {
+  const bool is_linear = shape.kernel == 1 && shape.stride == 1 && shape.padding == 0;
+  if (is_linear && bias.defined() && goes_by_amx(x, shape, MapChange::None))
+    return linear_by_amx(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && goes_by_tiles(x, bias, shape))
     return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
     return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
   if (widens(x))
-    return conv2d(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
+    return conv_alone(widened(x), widened(weight), widened(bias), shape)
+        .to(x.scalar_type());
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
+}
+
+}  // namespace
+
+bool takes_norm(const at::Tensor& x, const ConvShape& shape) {
+  return keeps_size(shape) && goes_by_amx(x, shape, MapChange::None) &&
+         x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const ConvShape& shape, const ConvFusion& fusion) {
+  const MapChange change = is_halving(shape) ? MapChange::Halved : MapChange::None;
+  if ((keeps_size(shape) || is_halving(shape)) && bias.defined() && goes_by_amx(x, shape, change))
+    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, change, fusion);
+  at::Tensor y = conv_alone(x, weight, bias, shape);
+  if (fusion.shift.defined()) y.add_(fusion.shift.unsqueeze(-1).unsqueeze(-1));
+  return fusion.added.defined() ? y.add_(fusion.added) : y;
+}
+
+at::Tensor doubled_conv2d(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias,
+                          const ConvShape& shape) {
+  if (goes_by_amx(x, shape, MapChange::Doubled))
+    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, MapChange::Doubled);
+  x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
+  return conv_alone(x, weight, bias, shape);
+}
+
+at::Tensor halved_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                         const ConvShape& shape) {
+  if (goes_by_amx(x, shape, MapChange::HalvedAtEnd))
+    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, MapChange::HalvedAtEnd);
+  return conv_alone(at::pad(x, {0, 1, 0, 1}), weight, bias, shape);
 }
 
 at::Tensor in_map_layout(const at::Tensor& x) {

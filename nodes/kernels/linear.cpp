@@ -38,11 +38,6 @@ at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const a
   return y.view(shape);
 }
 
-bool goes_by_amx(const at::Tensor& x, const at::Tensor& weight) {
-  const std::int64_t in = weight.size(1);
-  return x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / in, in, weight.size(0));
-}
-
 }  // namespace
 
 at::Tensor widened(const at::Tensor& x) { return x.defined() ? x.to(at::kFloat) : x; }
@@ -53,7 +48,8 @@ bool widens(const at::Tensor& x) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
-  if (goes_by_amx(x, weight)) return amx_linear(x, weight.contiguous(), bias);
+  if (adds_linear(x, weight.size(1), weight.size(0)))
+    return amx_linear(x, weight.contiguous(), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
@@ -61,6 +57,18 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   const auto optional_bias = bias.defined() ? std::optional(bias) : std::nullopt;
   return pointwise->call(x, weight, optional_bias, "none", c10::List<std::optional<at::Scalar>>(),
                          "");
+}
+
+bool adds_linear(const at::Tensor& x, std::int64_t in, std::int64_t out) {
+  return x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / in, in, out);
+}
+
+void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+                 const at::Tensor& bias) {
+  if (adds_linear(x, weight.size(1), weight.size(0)) && y.is_contiguous())
+    amx_add_linear_(y, x, weight.contiguous(), bias);
+  else
+    y.add_(linear(x, weight, bias));
 }
 
 }  // namespace emulsion::kernels

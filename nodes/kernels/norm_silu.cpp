@@ -87,23 +87,17 @@ Sums sums_of(const Element* x, const std::vector<float>& shift, std::int64_t pix
   return whole;
 }
 
-// What each channel is multiplied with and what is added then.
-struct Affine {
-  std::vector<float> scale, shift;  // [C]
-};
-
 struct Layer {
   std::int64_t groups;
-  const std::vector<float>& weight;  // [C]
-  const std::vector<float>& bias;
+  std::vector<float> weight, bias;  // [C]
   double eps;
 };
 
-Affine affine_of(const Sums& sums, const std::vector<float>& shift, std::int64_t pixels,
-                 const Layer& layer) {
+// Adds a sample's.
+void add_affine(const Sums& sums, const std::vector<float>& shift, std::int64_t pixels,
+                const Layer& layer, ChannelAffine& affine) {
   const std::size_t C = shift.size(), width = C / static_cast<std::size_t>(layer.groups);
   const auto count = static_cast<double>(pixels), channels = static_cast<double>(width);
-  Affine affine{std::vector<float>(C), std::vector<float>(C)};
   for (std::size_t begin = 0; begin < C; begin += width) {
     double mean = 0, variance = 0;
     for (std::size_t c = begin; c < begin + width; ++c)
@@ -114,11 +108,10 @@ Affine affine_of(const Sums& sums, const std::vector<float>& shift, std::int64_t
     }
     const double rate = 1 / std::sqrt(std::max(variance, 0.0) + layer.eps);
     for (std::size_t c = begin; c < begin + width; ++c) {
-      affine.scale[c] = static_cast<float>(rate * layer.weight[c]);
-      affine.shift[c] = static_cast<float>(layer.bias[c] - mean * rate * layer.weight[c]);
+      affine.scale.push_back(static_cast<float>(rate * layer.weight[c]));
+      affine.shift.push_back(static_cast<float>(layer.bias[c] - mean * rate * layer.weight[c]));
     }
   }
-  return affine;
 }
 
 std::vector<float> floats_of(const at::Tensor& values) {
@@ -126,26 +119,30 @@ std::vector<float> floats_of(const at::Tensor& values) {
   return {wide.const_data_ptr<float>(), wide.const_data_ptr<float>() + wide.numel()};
 }
 
-// One sample: [P, C]
 template <class Element>
-void norm_sample(const Element* x, Element* y, std::int64_t pixels, const Layer& layer) {
-  const auto C = static_cast<std::int64_t>(layer.weight.size());
-  std::vector<float> shift(layer.weight.size());
-  for (std::size_t c = 0; c < shift.size(); ++c) shift[c] = widened(x[c]);
-  const Affine affine = affine_of(sums_of(x, shift, pixels), shift, pixels, layer);
-  at::parallel_for(0, pixels, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    normalise(x + begin * C, y + begin * C, affine.scale.data(), affine.shift.data(), end - begin,
-              C);
-  });
+ChannelAffine affine_of_samples(const at::Tensor& x, const Layer& layer) {
+  const std::int64_t C = x.size(1), pixels = x.size(2) * x.size(3);
+  ChannelAffine affine{C, {}, {}};
+  const auto* sample = static_cast<const Element*>(x.const_data_ptr());
+  for (std::int64_t b = 0; b < x.size(0); ++b, sample += pixels * C) {
+    std::vector<float> shift(layer.weight.size());
+    for (std::size_t c = 0; c < shift.size(); ++c) shift[c] = widened(sample[c]);
+    add_affine(sums_of(sample, shift, pixels), shift, pixels, layer, affine);
+  }
+  return affine;
 }
 
 template <class Element>
-void norm_samples(const at::Tensor& x, const at::Tensor& y, const Layer& layer) {
-  const std::int64_t pixels = x.size(2) * x.size(3), sample = pixels * x.size(1);
+void apply_to_samples(const at::Tensor& x, const ChannelAffine& affine, const at::Tensor& y) {
+  const std::int64_t C = x.size(1), pixels = x.size(2) * x.size(3);
   const auto* from = static_cast<const Element*>(x.const_data_ptr());
   auto* to = static_cast<Element*>(y.mutable_data_ptr());
-  for (std::int64_t b = 0; b < x.size(0); ++b)
-    norm_sample(from + b * sample, to + b * sample, pixels, layer);
+  for (std::int64_t b = 0; b < x.size(0); ++b, from += pixels * C, to += pixels * C) {
+    const float *const scale = affine.scale.data() + b * C, *const shift = affine.shift.data() + b * C;
+    at::parallel_for(0, pixels, kGrain, [&](std::int64_t begin, std::int64_t end) {
+      normalise(from + begin * C, to + begin * C, scale, shift, end - begin, C);
+    });
+  }
 }
 
 }  // namespace
@@ -155,16 +152,26 @@ bool suits_norm_silu(const at::Tensor& x) {
   return x.is_cpu() && is_known && x.numel() > 0 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor norm_silu(const at::Tensor& x, std::int64_t groups, const at::Tensor& weight,
-                     const at::Tensor& bias, double eps) {
+ChannelAffine affine_of(const at::Tensor& x, const GroupNormWeights& norm) {
+  const Layer layer{norm.groups, floats_of(norm.weight), floats_of(norm.bias), norm.eps};
+  return x.scalar_type() == at::kFloat ? affine_of_samples<float>(x, layer)
+                                       : affine_of_samples<Bfloat16Bits>(x, layer);
+}
+
+void affine_silu(const Bfloat16Bits* x, std::int64_t pixels, const ChannelAffine& affine,
+                 std::int64_t sample, Bfloat16Bits* y) {
+  const std::int64_t at = sample * affine.channels;
+  normalise(x, y, affine.scale.data() + at, affine.shift.data() + at, pixels, affine.channels);
+}
+
+at::Tensor norm_silu(const at::Tensor& x, const GroupNormWeights& norm) {
   RECORD_FUNCTION("norm_silu", std::vector<c10::IValue>({x}));
   at::Tensor y = at::empty_like(x);
-  const std::vector<float> weights = floats_of(weight), biases = floats_of(bias);
-  const Layer layer{groups, weights, biases, eps};
+  const ChannelAffine affine = affine_of(x, norm);
   if (x.scalar_type() == at::kFloat)
-    norm_samples<float>(x, y, layer);
+    apply_to_samples<float>(x, affine, y);
   else
-    norm_samples<Bfloat16Bits>(x, y, layer);
+    apply_to_samples<Bfloat16Bits>(x, affine, y);
   return y;
 }
 

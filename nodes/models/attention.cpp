@@ -15,4 +15,8 @@ at::Tensor Attention::operator()(const at::Tensor& x, const at::Tensor& context,
   return out(y);
 }
 
+void Attention::add_to_(at::Tensor& y, const at::Tensor& x, const at::Tensor& context) const {
+  out.add_to_(y, attention(q(x), k(context), v(context), heads));
+}
+
 }  // namespace emulsion::models

@@ -30,6 +30,8 @@ struct Attention {
   // x [B, L, width], context [B, S, context_width] -> [B, L, width]
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& context,
                         Mask mask = Mask::None) const;
+  // Adds that to y.
+  void add_to_(at::Tensor& y, const at::Tensor& x, const at::Tensor& context) const;
 };
 
 }  // namespace emulsion::models

@@ -63,8 +63,8 @@ Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64
 }
 
 Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype,
-                     const BranchLoad& branches) {
-  Tally tally(dtype, branches);
+                     const BranchLoad& branches, bool in_tiles) {
+  Tally tally(dtype, branches, in_tiles);
   MapBatch map = latent;
   std::int64_t channels = config.channels.back();
   tally.hold(config.latent_channels * map.pixels());  // in the layout of maps
@@ -78,13 +78,9 @@ Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::Scala
       channels = config.channels[i];
     }
     if (i == 0) continue;
-    const std::int64_t before = map.pixels();
+    const MapBatch before = map;
     map = {map.batch, 2 * map.height, 2 * map.width};
-    tally.hold(channels * map.pixels());
-    tally.drop(channels * before);
-    tally.touch(channels * (before + map.pixels()));
-    conv(tally, same_size(map, channels, channels));
-    tally.drop(channels * map.pixels());
+    upsampled(tally, channels, before, map);
   }
   tally.norm(channels * map.pixels());
   tally.activate(channels * map.pixels());
@@ -95,8 +91,8 @@ Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::Scala
 }
 
 Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype,
-                     const BranchLoad& branches) {
-  Tally tally(dtype, branches);
+                     const BranchLoad& branches, bool in_tiles) {
+  Tally tally(dtype, branches, in_tiles);
   MapBatch map = image;
   std::int64_t channels = config.channels.front();
   tally.hold(3 * map.pixels());  // in the layout of maps
@@ -108,13 +104,10 @@ Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::Scalar
       channels = config.channels[i];
     }
     if (i + 1 == config.channels.size()) continue;
-    const MapBatch padded = {map.batch, map.height + 1, map.width + 1};
-    const std::int64_t before = map.pixels();
+    const MapBatch before = map;
     map = {map.batch, map.height / 2, map.width / 2};
-    tally.copy(channels * padded.pixels());
-    tally.hold(channels * padded.pixels());
-    conv(tally, {channels, channels, 3, padded, map.pixels()});
-    tally.drop(channels * (padded.pixels() + before));
+    downsampled(tally, channels, before, map, 0);
+    tally.drop(channels * before.pixels());
   }
   vae_middle(tally, config, map);
   tally.norm(channels * map.pixels());

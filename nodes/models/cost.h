@@ -60,11 +60,12 @@ Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t co
                c10::ScalarType dtype, const BranchLoad& branches = {},
                const UnetShortcuts& shortcuts = {});
 
+// `in_tiles`: of a picture, whose statistics its norms are given.
 Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype,
-                     const BranchLoad& branches = {});
+                     const BranchLoad& branches = {}, bool in_tiles = false);
 
 // `image` in pixels.
 Cost vae_encode_cost(const VaeConfig& config, const MapBatch& image, c10::ScalarType dtype,
-                     const BranchLoad& branches = {});
+                     const BranchLoad& branches = {}, bool in_tiles = false);
 
 }  // namespace emulsion::models

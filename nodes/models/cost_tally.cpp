@@ -50,12 +50,13 @@ void widen(Tally& tally, const ConvStep& step) {
 
 }  // namespace
 
-Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches)
+Tally::Tally(c10::ScalarType dtype, const BranchLoad& branches, bool is_given_norms)
     : dtype_(dtype),
       by_panels_(kernels::panels_hold(dtype)),
       widens_(dtype == at::kBFloat16 && bfloat16_products() == Bfloat16::None),
       threads_(thread_count()),
       element_(static_cast<Bytes>(c10::elementSize(dtype))),
+      is_given_norms_(is_given_norms),
       branches_(branches) {}
 
 Work repeated(const Work& work, double times) {
@@ -167,8 +168,9 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 }
 
 kernels::WinogradShape ConvStep::tiled() const {
+  const bool is_same = change == kernels::MapChange::None && kernel == 3 && keeps_size();
   const std::int64_t tiles =
-      kernel == 3 && keeps_size() ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
+      is_same ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
   return {in, out, tiles};
 }
 
@@ -177,8 +179,9 @@ bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {
 }
 
 bool ConvStep::goes_by_amx(c10::ScalarType dtype) const {
-  const bool is_known = keeps_size() && (kernel == 3 || kernel == 1);
-  return is_known && kernels::amx_takes(dtype, to, in, out);
+  if (kernel == 3 && (keeps_size() || change != kernels::MapChange::None))
+    return kernels::amx_takes(dtype, amx_map(), out);
+  return kernel == 1 && keeps_size() && kernels::amx_takes(dtype, to, in, out);
 }
 
 Bytes ConvStep::copied() const {
@@ -195,48 +198,108 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) 
   if (goes_by_amx(dtype) && kernel == 1)
     return kernels::amx_linear_scratch({to, in, 1, out}, threads);
   if (goes_by_amx(dtype))
-    return kernels::AmxConvShape{map.batch, map.height, map.width, in, out}.scratch(threads);
+    return kernels::amx_conv_scratch(amx_map(), out, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }
 
-void conv(Tally& tally, const ConvStep& step) {
-  tally.convolve(step);
+namespace {
+
+// What a convolution takes besides what is held, with its result.
+void pass_elsewhere(Tally& tally, const ConvStep& step) {
+  const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
+  tally.pass_elsewhere(step.result() + unpacked + step.scratch());
+}
+
+void pass_on_cpu(Tally& tally, const ConvStep& step) {
   const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
   if (step.is_own(tally.dtype())) {
-    tally.pass_elsewhere(step.result() + unpacked + step.scratch());
     tally.pass_on_cpu(step.result() + unpacked,
                       step.own_scratch(tally.dtype(), tally.threads()) * kFloat);
-  } else {
-    const bool packs = tally.dtype() == at::kFloat || tally.widens();
-    const Bytes packed = packs ? tally.packing(step.in * step.kernel * step.kernel) : 0;
-    const Bytes copied = !packs && has_tile_products() ? tally.threads() * step.copied() : 0;
-    tally.pass_elsewhere(step.result() + unpacked + step.scratch());
-    tally.pass_on_cpu(step.result() + unpacked + step.scratch(), packed + copied);
-    if (tally.widens()) widen(tally, step);
+    return;
   }
+  const bool packs = tally.dtype() == at::kFloat || tally.widens();
+  const Bytes packed = packs ? tally.packing(step.in * step.kernel * step.kernel) : 0;
+  const Bytes copied = !packs && has_tile_products() ? tally.threads() * step.copied() : 0;
+  tally.pass_on_cpu(step.result() + unpacked + step.scratch(), packed + copied);
+  if (tally.widens()) widen(tally, step);
+}
+
+// Norm, activation and convolution.  A map that is not `kept` gives way to its norm.
+void normed_conv(Tally& tally, const ConvStep& step, bool is_kept) {
+  const bool fuses = tally.fuses_norms() && step.goes_by_amx(tally.dtype());
+  const std::int64_t given_up = is_kept ? 0 : step.input();
+  tally.norm(step.input());
+  tally.activate(step.input());
+  tally.hold_elsewhere(step.input());
+  tally.hold_elsewhere(-given_up);
+  if (!fuses) {
+    tally.hold_on_cpu(step.input());
+    tally.hold_on_cpu(-given_up);
+  }
+  conv(tally, step);
+  tally.hold_elsewhere(-step.input());
+  tally.hold_on_cpu(fuses ? -given_up : -step.input());
+}
+
+}  // namespace
+
+void conv(Tally& tally, const ConvStep& step) {
+  tally.convolve(step);
+  pass_elsewhere(tally, step);
+  pass_on_cpu(tally, step);
+  tally.hold(step.result());
+}
+
+void upsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after) {
+  const ConvStep step = same_size(after, C, C),
+                 own{C, C, 3, before, after.pixels(), kernels::MapChange::Doubled};
+  const bool doubles = after.height == 2 * before.height && after.width == 2 * before.width;
+  const bool fuses = doubles && tally.fuses_sizes() && own.goes_by_amx(tally.dtype());
+  tally.touch(step.input() + own.input());
+  tally.convolve(step);
+  tally.hold_elsewhere(step.input());
+  tally.hold_elsewhere(-own.input());
+  if (!fuses) {
+    tally.hold_on_cpu(step.input());
+    tally.hold_on_cpu(-own.input());
+  }
+  pass_elsewhere(tally, step);
+  pass_on_cpu(tally, fuses ? own : step);
+  tally.hold(step.result());
+  tally.hold_elsewhere(-step.input());
+  tally.hold_on_cpu(fuses ? -own.input() : -step.input());
+}
+
+void downsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after,
+                 std::int64_t padding) {
+  using enum kernels::MapChange;
+  const MapBatch padded{before.batch, before.height + 1, before.width + 1};
+  const ConvStep own{C, C, 3, before, after.pixels(), padding == 1 ? Halved : HalvedAtEnd},
+      step{C, C, 3, padding == 1 ? before : padded, after.pixels()};
+  const bool fuses = tally.fuses_sizes() && own.goes_by_amx(tally.dtype());
+  const std::int64_t copied = padding == 1 ? 0 : step.input();
+  tally.copy(copied);
+  tally.convolve(step);
+  tally.hold_elsewhere(copied);
+  pass_elsewhere(tally, step);
+  tally.hold_elsewhere(-copied);
+  tally.hold_on_cpu(fuses ? 0 : copied);
+  pass_on_cpu(tally, fuses ? own : step);
+  tally.hold_on_cpu(fuses ? 0 : -copied);
   tally.hold(step.result());
 }
 
 void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map,
             std::int64_t time) {
   const std::int64_t P = map.pixels();
-  tally.norm(in * P);
-  tally.activate(in * P);
-  tally.hold(in * P);  // norm1
-  conv(tally, same_size(map, in, out));
-  tally.drop(in * P);
   if (time > 0) {
     tally.multiply(1, time, out);
     tally.activate(out * P);  // one value is added to all pixels
   }
-  tally.norm(out * P);
-  tally.activate(out * P);
-  tally.hold(out * P);  // norm2, and conv1 that it is made from
-  tally.drop(out * P);
-  conv(tally, same_size(map, out, out));
-  tally.drop(out * P);
+  normed_conv(tally, same_size(map, in, out), true);
+  normed_conv(tally, same_size(map, out, out), false);
   tally.add(out * P);
   if (in == out) return;
   conv(tally, same_size(map, in, out, 1));

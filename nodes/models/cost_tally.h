@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/amx_conv.h"
 #include "kernels/winograd.h"
 #include "models/cost.h"
 
@@ -12,9 +13,11 @@ struct ConvStep {
   std::int64_t in, out, kernel;
   MapBatch map;
   std::int64_t to;
+  kernels::MapChange change = kernels::MapChange::None;
 
-  // Whether a CPU has a kernel of ours for it.
+  // Whether a CPU has a kernel of ours for it, and whether that is the one for tile registers.
   bool is_own(c10::ScalarType dtype) const;
+  bool goes_by_amx(c10::ScalarType dtype) const;
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
   // by those of ours for maps of a dtype.
   std::int64_t scratch() const;
@@ -27,35 +30,48 @@ struct ConvStep {
 
  private:
   bool keeps_size() const { return to == map.pixels(); }
+  kernels::AmxMap amx_map() const { return {map.batch, map.height, map.width, in, change}; }
   kernels::WinogradShape tiled() const;
   bool goes_by_tiles(c10::ScalarType dtype) const;
-  bool goes_by_amx(c10::ScalarType dtype) const;
 };
 
 // Follows a model through its code: what it holds, the most that it has held, and its work.
 class Tally {
  public:
-  explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {});
+  // `is_given_norms`: their statistics are not those of their input.
+  explicit Tally(c10::ScalarType dtype, const BranchLoad& branches = {},
+                 bool is_given_norms = false);
 
   c10::ScalarType dtype() const { return dtype_; }
+  // Whether a convolution may do norms, and changes of the size, on its way.
+  bool fuses_norms() const { return branches_.convolutions.rank == 0 && !is_given_norms_; }
+  bool fuses_sizes() const { return branches_.convolutions.rank == 0 && !unpacks_kernels(); }
   bool unpacks_kernels() const { return branches_.convolutions.packed > 0; }
   // A CPU does products in float32, see widens() in layers.h.
   bool widens() const { return widens_; }
   std::int64_t threads() const { return threads_; }
 
   void hold(std::int64_t elements) {
-    held_ += elements * element_;
-    pass(0);
+    hold_elsewhere(elements);
+    hold_on_cpu(elements);
   }
-  void drop(std::int64_t elements) { held_ -= elements * element_; }
+  void drop(std::int64_t elements) { hold(-elements); }
+  // A CPU alone, and all other devices.
+  void hold_on_cpu(std::int64_t elements) {
+    cpu_held_ += elements * element_;
+    pass_on_cpu(0, 0);
+  }
+  void hold_elsewhere(std::int64_t elements) {
+    held_ += elements * element_;
+    pass_elsewhere(0);
+  }
   // Holds `elements`, and `more` bytes, for a moment.
   void pass(std::int64_t elements, Bytes more = 0) {
     pass_elsewhere(elements, more);
     pass_on_cpu(elements, more);
   }
-  // The same on a CPU alone, and on all other devices.
   void pass_on_cpu(std::int64_t elements, Bytes more) {
-    cpu_peak_ = std::max(cpu_peak_, held_ + elements * element_ + more);
+    cpu_peak_ = std::max(cpu_peak_, cpu_held_ + elements * element_ + more);
   }
   void pass_elsewhere(std::int64_t elements, Bytes more = 0) {
     peak_ = std::max(peak_, held_ + elements * element_ + more);
@@ -93,7 +109,8 @@ class Tally {
   c10::ScalarType dtype_;
   bool by_panels_, widens_;  // by_panels_: a CPU multiplies so, see panel_product.h
   std::int64_t threads_;
-  Bytes element_, held_ = 0, peak_ = 0, cpu_peak_ = 0;
+  Bytes element_, held_ = 0, cpu_held_ = 0, peak_ = 0, cpu_peak_ = 0;
+  bool is_given_norms_;
   BranchLoad branches_;
   Bytes branch_ = 0;    // the most that a branch takes while it runs
   Bytes unpacked_ = 0;  // the most that a linear layer takes to unpack its weight by tiles
@@ -108,7 +125,12 @@ struct AttentionStep {
   bool is_causal = false;
 };
 
+// Its result takes the place of its input: from C channels of `before` to those of `after`.
+void upsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after);
+
 // Each holds its result besides its input.
+void downsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after,
+                 std::int64_t padding);
 void conv(Tally& tally, const ConvStep& step);
 // `time`: width of the time embedding, 0 without.
 void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map,

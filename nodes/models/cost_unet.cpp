@@ -162,10 +162,9 @@ class UnetWalk {
       }
       if (i + 1 == config_.down.size()) continue;
       if (skips_.size() == most_skips_) return;
-      tally_.pass(2 * channels_ * map_.pixels());  // padded where the convolution does not pad
       const MapBatch before = map_;
       map_ = half(map_);
-      conv(tally_, {channels_, channels_, 3, before, map_.pixels()});
+      downsampled(tally_, channels_, before, map_, config_.downsample_padding);
       skips_.push_back({map_, channels_});
     }
   }
@@ -199,13 +198,9 @@ class UnetWalk {
         unit(config_.up[i], joined, true);
       }
       if (i + 1 == config_.up.size() || !begun) continue;
-      const std::int64_t before = map_.pixels();
+      const MapBatch before = map_;
       map_ = skips_.back().map;
-      tally_.touch(channels_ * (before + map_.pixels()));
-      tally_.hold(channels_ * map_.pixels());
-      tally_.drop(channels_ * before);
-      conv(tally_, same_size(map_, channels_, channels_));
-      tally_.drop(channels_ * map_.pixels());
+      upsampled(tally_, channels_, before, map_);
     }
   }
 

@@ -60,20 +60,50 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return y;
 }
 
+void Linear::add_to_(at::Tensor& y, const at::Tensor& x) const {
+  if (branches.empty() && weight.packing == Packing::None)
+    kernels::add_linear_(y, x, weight.data, bias);
+  else
+    y.add_((*this)(x));
+}
+
 Conv2d::Conv2d(const WeightView& w, const ConvShape& conv_shape)
     : shape(conv_shape),
       weight(w.packed("weight", {shape.out, shape.in, shape.kernel, shape.kernel})),
       bias(w.tensor("bias", {shape.out})),
       branches(conv_branches(w)) {}
 
-at::Tensor Conv2d::operator()(const at::Tensor& x) const {
-  at::Tensor y = conv2d(x, weight, bias, shape);
+at::Tensor Conv2d::operator()(const at::Tensor& x, const ConvFusion& fusion) const {
+  at::Tensor y = conv2d(x, weight, bias, shape, fusion);
   for (const LowRank& branch : branches) add_conv_branch_(y, x, branch, shape);
   return y;
 }
 
+void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
+  const bool is_plain = branches.empty() && weight.packing == Packing::None;
+  const bool are_rows = x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
+                        y.is_contiguous(at::MemoryFormat::ChannelsLast);
+  if (shape.kernel != 1 || !is_plain || !are_rows || !kernels::adds_linear(x, shape.in, shape.out)) {
+    y.add_((*this)(x));
+    return;
+  }
+  at::Tensor rows = y.permute({0, 2, 3, 1});
+  kernels::add_linear_(rows, x.permute({0, 2, 3, 1}), weight.data.flatten(1), bias);
+}
+
+at::Tensor upsampled(at::Tensor x, const Conv2d& conv, std::int64_t height, std::int64_t width) {
+  const bool is_plain = conv.branches.empty() && conv.weight.packing == Packing::None;
+  if (is_plain && height == 2 * x.size(2) && width == 2 * x.size(3))
+    return kernels::doubled_conv2d(std::move(x), conv.weight.data, conv.bias, conv.shape);
+  x = upsample(x, height, width);
+  return conv(x);
+}
+
 at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
-  return conv(conv.shape.padding == 0 ? at::pad(x, {0, 1, 0, 1}) : x);
+  if (conv.shape.padding == 1) return conv(x);
+  const bool is_plain = conv.branches.empty() && conv.weight.packing == Packing::None;
+  if (is_plain) return kernels::halved_conv2d(x, conv.weight.data, conv.bias, conv.shape);
+  return conv(at::pad(x, {0, 1, 0, 1}));
 }
 
 LayerNorm::LayerNorm(const WeightView& w, std::int64_t width, double norm_eps)
@@ -91,9 +121,19 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics
   return at::group_norm(x, config.groups, weight, bias, config.eps);
 }
 
+kernels::GroupNormWeights GroupNorm::weights() const {
+  return {config.groups, weight, bias, config.eps};
+}
+
+bool GroupNorm::fuses(const at::Tensor& x, const Conv2d& conv,
+                      const NormStatistics* statistics) const {
+  return statistics == nullptr && config.activation == Activation::Silu && conv.branches.empty() &&
+         kernels::takes_norm(x, conv.shape);
+}
+
 at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
   if (statistics == nullptr && config.activation == Activation::Silu && kernels::suits_norm_silu(x))
-    return kernels::norm_silu(x, config.groups, weight, bias, config.eps);
+    return kernels::norm_silu(x, weights());
   at::Tensor y = (*this)(x, statistics);
   activate_(y, config.activation);
   return y;
@@ -111,14 +151,29 @@ ResnetBlock::ResnetBlock(const WeightView& w, const Shape& block, const NormConf
                           ConvShape{.in = block.in, .out = block.out, .kernel = 1, .padding = 0});
 }
 
+namespace {
+
+// Norm, activation and convolution.  The map is given up where its norm takes its place.
+at::Tensor normed(const GroupNorm& norm, const Conv2d& conv, at::Tensor x,
+                  NormStatistics* statistics, ConvFusion fusion) {
+  const kernels::GroupNormWeights weights = norm.weights();
+  if (norm.fuses(x, conv, statistics))
+    fusion.norm = &weights;
+  else
+    x = norm.activated(x, statistics);
+  return conv(x, fusion);
+}
+
+}  // namespace
+
 at::Tensor ResnetBlock::operator()(const at::Tensor& x, const at::Tensor& time,
                                    NormStatistics* statistics) const {
-  at::Tensor y = conv1(norm1.activated(x, statistics));
-  if (time_emb_proj)
-    y.add_((*time_emb_proj)(time).unsqueeze(-1).unsqueeze(-1));  // [1 or B, C, 1, 1]
-  y = norm2.activated(y, statistics);
-  y = conv2(y);
-  y.add_(conv_shortcut ? (*conv_shortcut)(x) : x);
+  ConvFusion first, last;
+  if (time_emb_proj) first.shift = (*time_emb_proj)(time);  // [1 or B, C]
+  if (!conv_shortcut) last.added = x;
+  at::Tensor y = normed(norm1, conv1, x, statistics, first);
+  y = normed(norm2, conv2, std::move(y), statistics, last);
+  if (conv_shortcut) conv_shortcut->add_to_(y, x);
   return shape.scale == 1 ? y : y.div_(shape.scale);
 }
 

@@ -27,6 +27,7 @@ using Checkpoint = std::function<void()>;
 
 // The operations of the models, one function each; where one has forms of its own, it is a kernel.
 using kernels::conv2d;
+using kernels::ConvFusion;
 using kernels::ConvShape;
 using kernels::in_map_layout;
 using kernels::linear;
@@ -56,6 +57,7 @@ struct Linear {
 
   Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
   at::Tensor operator()(const at::Tensor& x) const;
+  void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };
 
 struct Conv2d {
@@ -65,8 +67,12 @@ struct Conv2d {
   std::vector<LowRank> branches;
 
   Conv2d(const WeightView& w, const ConvShape& conv_shape);
-  at::Tensor operator()(const at::Tensor& x) const;
+  at::Tensor operator()(const at::Tensor& x, const ConvFusion& fusion = {}) const;
+  void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };
+
+// A 3x3 convolution of the map that nearest neighbours bring to another size.
+at::Tensor upsampled(at::Tensor x, const Conv2d& conv, std::int64_t height, std::int64_t width);
 
 // Halves the size by a convolution with stride 2.  Without padding of its own, one column and row
 // of zeros are added at the far sides.
@@ -89,6 +95,9 @@ struct GroupNorm {
 
   GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm);
   at::Tensor operator()(const at::Tensor& x, NormStatistics* statistics = nullptr) const;
+  // Whether the convolution does the norm and the activation of such a map on its way.
+  bool fuses(const at::Tensor& x, const Conv2d& conv, const NormStatistics* statistics) const;
+  kernels::GroupNormWeights weights() const;
   // With the config's activation after it.
   at::Tensor activated(const at::Tensor& x, NormStatistics* statistics = nullptr) const;
 };

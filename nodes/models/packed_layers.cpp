@@ -52,11 +52,11 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 }
 
 at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const ConvShape& shape) {
-  if (weight.packing == Packing::None) return conv2d(x, weight.data, bias, shape);
+                  const ConvShape& shape, const ConvFusion& fusion) {
+  if (weight.packing == Packing::None) return conv2d(x, weight.data, bias, shape, fusion);
   const at::Tensor wide = widens(x) ? widened(x) : x;
   const at::Tensor kernel = kernels::unpacked_rows(weight, 0, shape.out, wide.scalar_type());
-  const at::Tensor y = conv2d(wide, kernel, widens(x) ? widened(bias) : bias, shape);
+  const at::Tensor y = conv2d(wide, kernel, widens(x) ? widened(bias) : bias, shape, fusion);
   return y.to(x.scalar_type());
 }
 

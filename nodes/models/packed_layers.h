@@ -19,6 +19,6 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 // x [B, in, H, W], weight [out, in, kernel, kernel], of which all is unpacked at a time: the forms
 // of a convolution depend on the number of outputs, and all but the result is made for each.
 at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const ConvShape& shape);
+                  const ConvShape& shape, const ConvFusion& fusion = {});
 
 }  // namespace emulsion::models

@@ -159,8 +159,8 @@ at::Tensor Unet::way_up(at::Tensor x, std::vector<at::Tensor> skips, const UnetI
       x = unit(std::move(x), inputs);
     }
     if (!block.upsampler || position <= first) continue;
-    x = upsample(x, skips.back().size(2), skips.back().size(3));  // odd sizes do not just double
-    x = (*block.upsampler)()(x);
+    // Odd sizes do not just double.
+    x = upsampled(std::move(x), (*block.upsampler)(), skips.back().size(2), skips.back().size(3));
   }
   return x;
 }

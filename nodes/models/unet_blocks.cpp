@@ -35,7 +35,7 @@ at::Tensor FeedForward::gated(const at::Tensor& x) const {
   return is_plain ? kernels::gated_linear(x, proj.weight.data, proj.bias) : kernels::gated(proj(x));
 }
 
-at::Tensor FeedForward::operator()(const at::Tensor& x) const { return out(gated(x)); }
+void FeedForward::add_to_(at::Tensor& y, const at::Tensor& x) const { out.add_to_(y, gated(x)); }
 
 TransformerBlock::TransformerBlock(const WeightView& w, const UnetConfig::Level& level)
     : norm1(w.scope("norm1"), level.channels, kNormEps),
@@ -54,13 +54,13 @@ void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context,
     x.add_(tokens.restored(attn1(normed, only_cross_attention ? context : normed)));
   } else {
     const at::Tensor normed = norm1(x);
-    x.add_(attn1(normed, only_cross_attention ? context : normed));
+    attn1.add_to_(x, normed, only_cross_attention ? context : normed);
   }
-  x.add_(attn2(norm2(x), context));
+  attn2.add_to_(x, norm2(x), context);
   const at::Tensor rows = x.view({-1, x.size(-1)});  // [B*L, D]
   for (std::int64_t begin = 0; begin < rows.size(0); begin += kFeedForwardRows) {
     at::Tensor slice = rows.narrow(0, begin, std::min(kFeedForwardRows, rows.size(0) - begin));
-    slice.add_(ff(norm3(slice)));
+    ff.add_to_(slice, norm3(slice));
   }
 }
 

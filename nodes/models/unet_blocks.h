@@ -20,7 +20,7 @@ struct FeedForward {
   Linear proj, out;
 
   FeedForward(const WeightView& w, std::int64_t width);
-  at::Tensor operator()(const at::Tensor& x) const;  // x [L, D] -> the same shape
+  void add_to_(at::Tensor& y, const at::Tensor& x) const;  // x [L, D] -> onto y, as large
 
  private:
   at::Tensor gated(const at::Tensor& x) const;

@@ -54,8 +54,8 @@ at::Tensor VaeDecoder::operator()(const at::Tensor& latent, const Checkpoint& ch
     }
     if (!block.upsampler) continue;
     checkpoint();
-    x = upsample(x, 2 * x.size(2), 2 * x.size(3));
-    x = (*block.upsampler)()(x);
+    const std::int64_t height = 2 * x.size(2), width = 2 * x.size(3);
+    x = upsampled(std::move(x), (*block.upsampler)(), height, width);
   }
   x = norm_out.activated(x, statistics);
   return conv_out(x);

@@ -32,7 +32,8 @@ class VaeDecode final : public Node {
     const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
     const models::Cost pass =
         models::vae_decode_cost(config, {plan.batch, plan.grid.height, plan.grid.width},
-                                dtype_of(weights), models::branch_load(weights));
+                                dtype_of(weights), models::branch_load(weights),
+                                plan.grid.count() > 1);
     Forecast forecast{.outputs = {{"image", image}},
                       .workspace = pass.workspace + 3 * latent.bytes(),
                       .work = models::repeated(pass.work, static_cast<double>(plan.passes)),

@@ -62,7 +62,7 @@ double flops_of(const at::RecordFunction& call, const std::string& name,
   if (shapes.size() < 2 || shapes[0].empty() || shapes[1].empty()) return 0;
   const Shape &x = shapes[0], &y = shapes[1];
   if (name.find("conv2d") != std::string::npos && x.size() == 4 && y.size() == 4)
-    return convolution_flops(call, x, y);
+    return convolution_flops(call, x, y) * (name.find("doubled") != std::string::npos ? 4 : 1);
   if (name.find("linear") != std::string::npos) return 2 * product(x) * static_cast<double>(y[0]);
   if (name == "mm" || name == "bmm") return 2 * product(x) * static_cast<double>(y.back());
   if (name.find("attention") == std::string::npos || x.size() < 2 || y.size() < 2) return 0;

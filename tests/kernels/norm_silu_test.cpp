@@ -27,7 +27,7 @@ double error(const Case& one, c10::ScalarType dtype) {
   const at::Tensor weight = at::randn({one.channels}).to(dtype);
   const at::Tensor bias = at::randn({one.channels}).to(dtype);
   REQUIRE(suits_norm_silu(x));
-  const at::Tensor y = norm_silu(x, one.groups, weight, bias, 1e-5);
+  const at::Tensor y = norm_silu(x, {one.groups, weight, bias, 1e-5});
   CHECK((y.scalar_type() == dtype));
   CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
   const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
@@ -58,7 +58,7 @@ TEST_CASE("silu stays finite where its exponential would not") {
   const c10::InferenceMode inference;
   const at::Tensor x = at::randn({1, 16, 4, 4}).contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor weight = at::ones({16}).mul_(1e4), bias = at::zeros({16});
-  const at::Tensor y = norm_silu(x, 4, weight, bias, 1e-5);
+  const at::Tensor y = norm_silu(x, {4, weight, bias, 1e-5});
   CHECK(std::isfinite(y.sum().item<double>()));
   CHECK(y.min().item<double>() > -0.3);
 }
@@ -69,7 +69,7 @@ TEST_CASE("NaN stays NaN") {
     const at::Tensor x = at::ones({1, 16, 4, 4}, dtype).contiguous(at::MemoryFormat::ChannelsLast);
     const at::Tensor weight = at::ones({16}, dtype), bias = at::zeros({16}, dtype);
     bias[3].fill_(std::nan(""));
-    CHECK(std::isnan(norm_silu(x, 4, weight, bias, 1e-5).sum().item<double>()));
+    CHECK(std::isnan(norm_silu(x, {4, weight, bias, 1e-5}).sum().item<double>()));
   }
 }
 
