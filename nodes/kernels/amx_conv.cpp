@@ -42,8 +42,8 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
   const MapGrid grid(shape);
   const at::Tensor y = result_of(x, shape, out), wide_bias = bias_of(bias, fusion);
   const at::Tensor map = at::empty({grid.copied(), shape.channels}, x.options());
-  const at::Tensor scratch = at::empty(
-      {product_scratch(shape, grid, out, at::get_num_threads())}, wide_bias.options());
+  const at::Tensor scratch =
+      at::empty({product_scratch(shape, grid, out, at::get_num_threads())}, wide_bias.options());
   std::optional<ChannelAffine> affine;
   if (fusion.norm != nullptr) affine = affine_of(x, *fusion.norm);
   for (std::int64_t first = 0; first < grid.rows(); first += grid.rows_a_band()) {

@@ -91,7 +91,8 @@ std::vector<AmxTaps> MapGrid::taps(std::int64_t first, std::int64_t count) const
   for (std::int64_t row = -before; row < 3 - before; ++row)
     for (std::int64_t column = -before; column < 3 - before; ++column) {
       // Of two planes, rows -1 and 1 are in the second.
-      const std::int64_t down = planes_ == 2 ? (row + 2) / 2 - 1 : row, parity = row & (planes_ - 1);
+      const std::int64_t down = planes_ == 2 ? (row + 2) / 2 - 1 : row,
+                         parity = row & (planes_ - 1);
       taps.begins.push_back(begin(down, column) + parity * plane(count) * map_.channels);
     }
   return {std::move(taps)};

@@ -14,8 +14,8 @@ namespace emulsion::kernels {
 // What a convolution makes of the size of its map.
 enum class MapChange {
   None,
-  Doubled,  // each pixel becomes four before: nearest neighbours
-  Halved,   // stride 2, with one pixel of zeros on all sides
+  Doubled,      // each pixel becomes four before: nearest neighbours
+  Halved,       // stride 2, with one pixel of zeros on all sides
   HalvedAtEnd,  // stride 2, with one on the far sides
 };
 
@@ -26,9 +26,7 @@ struct AmxMap {
   // Of the results.
   std::int64_t result_height() const { return changed(height); }
   std::int64_t result_width() const { return changed(width); }
-  bool is_halved() const {
-    return change == MapChange::Halved || change == MapChange::HalvedAtEnd;
-  }
+  bool is_halved() const { return change == MapChange::Halved || change == MapChange::HalvedAtEnd; }
 
  private:
   std::int64_t changed(std::int64_t side) const;

@@ -1,12 +1,12 @@
 #include "kernels/amx_pack.h"
 
-#include "kernels/vector_lanes.h"
+#include "kernels/vector_near.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
 
 #define EMULSION_VBMI2 \
-  __attribute__((target("avx512f,avx512bw,avx512vbmi2,avx512bf16,prefer-vector-width=512")))
+  __attribute__((      \
+      target("avx512f,avx512dq,avx512bw,avx512vbmi2,avx512bf16,fma,prefer-vector-width=512")))
 
 namespace emulsion::kernels {
 namespace {
@@ -86,8 +86,8 @@ EMULSION_VBMI2 EMULSION_INLINED TapPair sum(const TapPair& a, const TapPair& b) 
 
 // Rounded, as pairs side by side.
 EMULSION_VBMI2 EMULSION_INLINED __m512i narrow_pair(const TapPair& tap) {
-  const __m512i first = _mm512_cvtepu16_epi32(
-                    reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(tap.first))),
+  const __m512i first =
+                    _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(tap.first))),
                 second = _mm512_cvtepu16_epi32(
                     reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(tap.second)));
   return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
@@ -128,7 +128,8 @@ EMULSION_VBMI2 void pack_halves_amx(const Bfloat16Bits* rows, std::int64_t strid
     for (std::int64_t pair = 0; pair < kWords; ++pair) {
       part_taps(words + pair * kTaps, taps);
       for (std::int64_t tap = 0; tap < kTaps; ++tap) wide[tap] = wide_pair(taps[tap]);
-      for (std::int64_t column = 0; column < 3; ++column) halve(wide + column, 3, by_row + column, 3);
+      for (std::int64_t column = 0; column < 3; ++column)
+        halve(wide + column, 3, by_row + column, 3);
       for (std::int64_t row = 0; row < 4; ++row) halve(by_row + row * 3, 1, both + row * 4, 1);
       for (std::int64_t i = 0; i < 16; ++i) {
         // of i the bits: result row and column, pixel row and column
@@ -151,21 +152,31 @@ EMULSION_VBMI2 void add_bias_amx(const float* sums, const float* bias, std::int6
   }
 }
 
+namespace {
+
+EMULSION_VBMI2 EMULSION_INLINED void store_narrow(__m512 x, Bfloat16Bits* y) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(y),
+                      reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
+
+}  // namespace
+
 EMULSION_VBMI2 void add_bias_amx(const float* sums, const float* bias, const Bfloat16Bits* added,
                                  std::int64_t count, Bfloat16Bits* y) {
   for (std::int64_t n = 0; n < count; n += kWords) {
-    WideLanes more;
-    widen_lanes(added + n, more);
-    narrow_lanes(wide_lanes_at(sums + n) + wide_lanes_at(bias + n) + more, y + n);
+    const __m512i more =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(added + n)));
+    const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + n), _mm512_loadu_ps(bias + n));
+    store_narrow(_mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_slli_epi32(more, 16))), y + n);
   }
 }
 
 EMULSION_VBMI2 void gate_amx(const float* sums, const float* bias, const float* gates,
                              const float* gate_bias, std::int64_t count, Bfloat16Bits* y) {
   for (std::int64_t n = 0; n < count; n += kWords) {
-    WideLanes gate = wide_lanes_at(gates + n) + wide_lanes_at(gate_bias + n);
-    gelu_lanes(gate);
-    narrow_lanes(gate * (wide_lanes_at(sums + n) + wide_lanes_at(bias + n)), y + n);
+    const __m512 gate = _mm512_add_ps(_mm512_loadu_ps(gates + n), _mm512_loadu_ps(gate_bias + n)),
+                 value = _mm512_add_ps(_mm512_loadu_ps(sums + n), _mm512_loadu_ps(bias + n));
+    store_narrow(_mm512_mul_ps(near_gelu(gate), value), y + n);
   }
 }
 

@@ -88,9 +88,11 @@ class Product {
         float* const to = sums + (is_whole ? 0 : (m - first) * columns * parts_);
         const std::int64_t count = std::min(kUnit, end - m);
         for (std::size_t group = 0; group < segments_.size(); ++group) {
+          const Written written{this, m, column, columns * parts_, &rows_.groups[group].places};
+          const TileUse then{&write, &written};
           for (std::int64_t i = 0; i < depth; i += cut_.run)
-            multiply(m, count, columns, group, {k, depth, i}, packed, to);
-          if (is_last) write(m, count, column, columns, rows_.groups[group].places, to);
+            multiply(m, count, columns, group, {k, depth, i},
+                     is_last && i + cut_.run >= depth ? &then : nullptr, packed, to);
         }
       }
     }
@@ -101,13 +103,22 @@ class Product {
     std::int64_t first, depth, run;  // of the depth, and where in it a run begins
   };
 
-  // Of gated columns the values, and the gates behind them.
+  // Where sums go that become complete.
+  struct Written {
+    const Product* product;
+    std::int64_t row, column, stride;
+    const std::vector<std::int32_t>* places;
+  };
+
+  // Of gated columns, two panels of values and those of their gates in turn.
   void pack(std::int64_t column, std::int64_t columns, std::int64_t k, std::int64_t depth,
             float* packed) const {
     const bool is_matrix = weight_.kernel == AmxKernel::Matrix;
     const auto* const weights = static_cast<const Bfloat16Bits*>(weight_.first);
     for (std::int64_t n = 0; n < columns * parts_; n += kPanelColumns) {
-      const std::int64_t row = n < columns ? column + n : weight_.out + column + n - columns;
+      const std::int64_t unit = n / (kUnit * parts_) * kUnit, within = n % (kUnit * parts_);
+      const std::int64_t row =
+          column + unit + (within < kUnit ? within : weight_.out + within - kUnit);
       const Bfloat16Bits* const from = weights + row * rows_.depth * (is_matrix ? 1 : 9);
       float* const panel = packed + n * depth * taps_ / 2;
       if (is_matrix) pack_rows_amx(from + k, rows_.depth, depth, panel);
@@ -120,7 +131,7 @@ class Product {
   }
 
   void multiply(std::int64_t m, std::int64_t count, std::int64_t columns, std::size_t group,
-                const Slice& slice, const float* packed, float* sums) const {
+                const Slice& slice, const TileUse* then, const float* packed, float* sums) const {
     const std::int64_t at = slice.first + slice.run,
                        depth = std::min(cut_.run, slice.depth - slice.run) / 2,
                        before = static_cast<std::int64_t>(group * segments_[group].size());
@@ -135,32 +146,42 @@ class Product {
                     .distance = slice.depth * taps_ / 2 * kPanelColumns,
                     .y = sums,
                     .y_stride = columns * parts_,
-                    .adds = at > 0});
+                    .adds = at > 0,
+                    .then = then});
   }
 
-  void write(std::int64_t m, std::int64_t count, std::int64_t column, std::int64_t columns,
-             const std::vector<std::int32_t>& places, const float* sums) const {
-    for (std::int64_t i = 0; i < count; ++i, sums += columns * parts_) {
-      const std::int64_t row = places.empty() ? m + i : places[static_cast<std::size_t>(m + i)];
-      if (row < 0) continue;
-      const std::int64_t sample = result_.rows_a_bias > 0 ? row / result_.rows_a_bias : 0;
-      const float* const bias = result_.bias + sample * weight_.out + column;
-      const std::int64_t at = row * weight_.out + column;
-      Bfloat16Bits* const to = static_cast<Bfloat16Bits*>(result_.y) + at;
-      if (parts_ == 2)
-        gate_amx(sums, bias, sums + columns, bias + weight_.out, columns, to);
-      else if (result_.added != nullptr)
-        add_bias_amx(sums, bias, static_cast<const Bfloat16Bits*>(result_.added) + at, columns, to);
-      else
-        add_bias_amx(sums, bias, columns, to);
+  // Sums of one unit of columns; of gated ones, when their gates are there too.
+  static void write(const void* context, const TileSums& sums) {
+    const auto& to = *static_cast<const Written*>(context);
+    const std::int64_t parts = to.product->parts_, unit = sums.panel * kPanelColumns / kUnit;
+    if (unit % parts + 1 < parts) return;
+    const float* y = sums.y - (parts - 1) * kUnit;
+    for (std::int64_t i = 0; i < sums.count; ++i, y += to.stride) {
+      const std::int64_t place = to.row + sums.first + i;
+      const std::int64_t row =
+          to.places->empty() ? place : (*to.places)[static_cast<std::size_t>(place)];
+      if (row >= 0) to.product->write_row(row, to.column + unit / parts * kUnit, y);
     }
+  }
+
+  void write_row(std::int64_t row, std::int64_t column, const float* sums) const {
+    const std::int64_t sample = result_.rows_a_bias > 0 ? row / result_.rows_a_bias : 0;
+    const float* const bias = result_.bias + sample * weight_.out + column;
+    const std::int64_t at = row * weight_.out + column;
+    Bfloat16Bits* const to = static_cast<Bfloat16Bits*>(result_.y) + at;
+    if (parts_ == 2)
+      gate_amx(sums, bias, sums + kUnit, bias + weight_.out, kUnit, to);
+    else if (result_.added != nullptr)
+      add_bias_amx(sums, bias, static_cast<const Bfloat16Bits*>(result_.added) + at, kUnit, to);
+    else
+      add_bias_amx(sums, bias, kUnit, to);
   }
 
   const AmxRows& rows_;
   const AmxWeight& weight_;
   const AmxResult& result_;
   Cut cut_;
-  std::int64_t taps_, sums_at_, parts_;                // taps_ of all groups
+  std::int64_t taps_, sums_at_, parts_;              // taps_ of all groups
   std::vector<std::vector<std::int64_t>> segments_;  // where taps begin, in bytes, by group
 };
 

@@ -50,8 +50,7 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
     return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
   if (widens(x))
-    return conv_alone(widened(x), widened(weight), widened(bias), shape)
-        .to(x.scalar_type());
+    return conv_alone(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }

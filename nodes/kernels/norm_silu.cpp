@@ -138,7 +138,8 @@ void apply_to_samples(const at::Tensor& x, const ChannelAffine& affine, const at
   const auto* from = static_cast<const Element*>(x.const_data_ptr());
   auto* to = static_cast<Element*>(y.mutable_data_ptr());
   for (std::int64_t b = 0; b < x.size(0); ++b, from += pixels * C, to += pixels * C) {
-    const float *const scale = affine.scale.data() + b * C, *const shift = affine.shift.data() + b * C;
+    const float *const scale = affine.scale.data() + b * C, *const shift =
+                                                                affine.shift.data() + b * C;
     at::parallel_for(0, pixels, kGrain, [&](std::int64_t begin, std::int64_t end) {
       normalise(from + begin * C, to + begin * C, scale, shift, end - begin, C);
     });

@@ -122,7 +122,13 @@ template <int kTiles>
 EMULSION_AMX EMULSION_INLINED void multiply_rows(const TileProduct& product, const Pass& pass,
                                                  std::int64_t m) {
   std::int64_t p = 0;
-  for (; p + 2 <= product.panels; p += 2) multiply_tiles<kTiles, 2>(product, pass, m, p);
+  for (; p + 2 <= product.panels; p += 2) {
+    multiply_tiles<kTiles, 2>(product, pass, m, p);
+    if (product.then == nullptr) continue;
+    const float* const y = product.y + m * product.y_stride + p * kPanelColumns;
+    const std::int64_t count = std::min(kTiles * kTileWords, product.count - m);
+    product.then->use(product.then->context, {m, count, p, y});
+  }
   if (p < product.panels) multiply_tiles<kTiles, 1>(product, pass, m, p);
 }
 

@@ -10,6 +10,18 @@ namespace emulsion::kernels {
 // which the first call does.  [any thread]
 bool has_amx();
 
+// Sums that are complete: of rows first ... first + count - 1 and two panels.
+struct TileSums {
+  std::int64_t first, count, panel;
+  const float* y;  // of the first row
+};
+
+// What is done with them at once, beside the products of the panels that follow.
+struct TileUse {
+  void (*use)(const void* context, const TileSums& sums);
+  const void* context;
+};
+
 // y [count, panels * 16] = rows times panels [panels, segments * depth, 16].  A row is made of
 // segments of `depth` words; lengths are in bytes.
 struct TileProduct {
@@ -22,6 +34,8 @@ struct TileProduct {
   float* y;
   std::int64_t y_stride;  // in words
   bool adds = false;      // to what y holds
+  // Where an even number of panels and a depth of a multiple of 16 give sums that are complete.
+  const TileUse* then = nullptr;
 };
 void multiply_amx(const TileProduct& product);
 

@@ -13,6 +13,9 @@
 #define EMULSION_AVX2 __attribute__((target("avx2,fma")))
 // Compilers make no products of bfloat16 by themselves: what has none runs on any AVX-512.
 #define EMULSION_AVX512 __attribute__((target("avx512f,avx512bf16,fma,prefer-vector-width=512")))
+// As processors with products of pairs have it.
+#define EMULSION_AVX512_PAIRS \
+  __attribute__((target("avx512f,avx512dq,avx512bf16,fma,prefer-vector-width=512")))
 #else
 #define EMULSION_AVX2
 #endif

@@ -197,8 +197,7 @@ bool ConvStep::is_own(c10::ScalarType dtype) const {
 std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) const {
   if (goes_by_amx(dtype) && kernel == 1)
     return kernels::amx_linear_scratch({to, in, 1, out}, threads);
-  if (goes_by_amx(dtype))
-    return kernels::amx_conv_scratch(amx_map(), out, threads);
+  if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);

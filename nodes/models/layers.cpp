@@ -83,7 +83,8 @@ void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
   const bool is_plain = branches.empty() && weight.packing == Packing::None;
   const bool are_rows = x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
                         y.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (shape.kernel != 1 || !is_plain || !are_rows || !kernels::adds_linear(x, shape.in, shape.out)) {
+  if (shape.kernel != 1 || !is_plain || !are_rows ||
+      !kernels::adds_linear(x, shape.in, shape.out)) {
     y.add_((*this)(x));
     return;
   }

@@ -30,10 +30,9 @@ class VaeDecode final : public Node {
     const TensorSpec image{{latent.shape[0], 3, side * latent.shape[2], side * latent.shape[3]},
                            at::kFloat};
     const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
-    const models::Cost pass =
-        models::vae_decode_cost(config, {plan.batch, plan.grid.height, plan.grid.width},
-                                dtype_of(weights), models::branch_load(weights),
-                                plan.grid.count() > 1);
+    const models::Cost pass = models::vae_decode_cost(
+        config, {plan.batch, plan.grid.height, plan.grid.width}, dtype_of(weights),
+        models::branch_load(weights), plan.grid.count() > 1);
     Forecast forecast{.outputs = {{"image", image}},
                       .workspace = pass.workspace + 3 * latent.bytes(),
                       .work = models::repeated(pass.work, static_cast<double>(plan.passes)),

@@ -48,9 +48,8 @@ class VaeEncode final : public Node {
     const models::TiledPasses plan = plan_of(context.variant(), latent.shape);
     const std::int64_t side = config.upscale();
     const models::MapBatch pixels{plan.batch, side * plan.grid.height, side * plan.grid.width};
-    const models::Cost pass =
-        models::vae_encode_cost(config, pixels, dtype_of(weights), models::branch_load(weights),
-                                plan.grid.count() > 1);
+    const models::Cost pass = models::vae_encode_cost(
+        config, pixels, dtype_of(weights), models::branch_load(weights), plan.grid.count() > 1);
     // Besides: the pixels of a tile, and from -1 to 1 in the dtype of the run.
     const Bytes input = 3 * pixels.pixels() * 8;
     Forecast forecast{.outputs = {{"latent", latent}},

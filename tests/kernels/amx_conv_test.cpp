@@ -97,8 +97,8 @@ TEST_CASE("a norm before a convolution is that of each sample, and zeros stay ze
   const at::Tensor x = layer.x * at::randn({2, 1, 1, 1}).to(at::kBFloat16);
   const at::Tensor normed =
       at::silu(at::group_norm(wide(x), 4, wide(scale), wide(shift), 1e-5)).to(at::kBFloat16);
-  const at::Tensor y =
-      amx_conv2d(x, layer.weight, layer.bias, MapChange::None, {.norm = &norm, .shift = {}, .added = {}});
+  const at::Tensor y = amx_conv2d(x, layer.weight, layer.bias, MapChange::None,
+                                  {.norm = &norm, .shift = {}, .added = {}});
   CHECK(fakes::distance(y, defined(layer, wide(normed), MapChange::None)) < kRounded);
 }
 
@@ -106,7 +106,8 @@ TEST_CASE("what is added to a convolution is added before it is rounded") {
   if (!is_there()) return;
   const c10::InferenceMode inference;
   const Layer layer({2, 9, 7, 64}, 32);
-  const at::Tensor added = at::randn({2, 32, 9, 7}).to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor added =
+      at::randn({2, 32, 9, 7}).to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor plain = defined(layer, wide(layer.x), MapChange::None);
   for (const std::int64_t samples : {1, 2}) {
     const at::Tensor shift = at::randn({samples, 32}).to(at::kBFloat16);

@@ -55,6 +55,18 @@ TEST_CASE("rows without a bias keep their leading dimensions in tile registers")
   CHECK(fakes::distance(y, wanted) < kRounded * wanted.abs().max().item<double>());
 }
 
+TEST_CASE("a product is added to what is there before anything is rounded") {
+  if (!is_there()) return;
+  const c10::InferenceMode inference;
+  for (const std::int64_t in : {64, 1600}) {
+    const at::Tensor x = numbers({50, in}), bias = numbers({96}), y = numbers({50, 96}),
+                     weight = numbers({96, in}, 1 / std::sqrt(static_cast<double>(in)));
+    const at::Tensor wanted = wide(y) + at::linear(wide(x), wide(weight), wide(bias));
+    amx_add_linear_(y, x, weight, bias);
+    CHECK(fakes::distance(y, wanted) < kRounded * wanted.abs().max().item<double>());
+  }
+}
+
 TEST_CASE("gates are multiplied before anything is rounded") {
   if (!is_there()) return;
   const c10::InferenceMode inference;
