@@ -23,7 +23,7 @@ struct ScoreRow {
 
 // Scores become the weights e^(scale * score - highest), 0 where there is no key, as words; what
 // was seen and summed before is scaled likewise.  Weights are exact to 1e-6 of themselves, in pairs
-// rounded from 1e-5.  [any thread]
+// rounded from 7.5e-5 of themselves.  [any thread]
 void weigh(const ScoreRow& row, Words words, Seen& seen);
 
 }  // namespace emulsion::kernels

@@ -5,7 +5,7 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 
-// Functions of sixteen floats for results that are rounded to bfloat16, which keeps 2^-9 of them.
+// Functions of sixteen floats for results that are rounded to bfloat16, by up to 2^-8 of them.
 namespace emulsion::kernels {
 
 // Masks that leave nothing out: gcc warns of what its own header leaves undefined without them.
