@@ -40,7 +40,8 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
                   std::vector<c10::IValue>({x, weight, bias, strides, zeros}));
   const std::int64_t out = weight.size(0), pixels = shape.result_height() * shape.result_width();
   const MapGrid grid(shape);
-  const at::Tensor y = result_of(x, shape, out), wide_bias = bias_of(bias, fusion);
+  const at::Tensor wide_bias = bias_of(bias, fusion);
+  at::Tensor y = result_of(x, shape, out);
   const at::Tensor map = at::empty({grid.copied(), shape.channels}, x.options());
   const at::Tensor scratch =
       at::empty({product_scratch(shape, grid, out, at::get_num_threads())}, wide_bias.options());
