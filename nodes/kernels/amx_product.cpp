@@ -114,6 +114,8 @@ class Product {
   void pack(std::int64_t column, std::int64_t columns, std::int64_t k, std::int64_t depth,
             float* packed) const {
     const bool is_matrix = weight_.kernel == AmxKernel::Matrix;
+    const auto pack_kernels =
+        weight_.kernel == AmxKernel::Whole ? pack_kernels_amx : pack_halves_amx;
     const auto* const weights = static_cast<const Bfloat16Bits*>(weight_.first);
     for (std::int64_t n = 0; n < columns * parts_; n += kPanelColumns) {
       const std::int64_t unit = n / (kUnit * parts_) * kUnit, within = n % (kUnit * parts_);
@@ -121,10 +123,11 @@ class Product {
           column + unit + (within < kUnit ? within : weight_.out + within - kUnit);
       const Bfloat16Bits* const from = weights + row * rows_.depth * (is_matrix ? 1 : 9);
       float* const panel = packed + n * depth * taps_ / 2;
-      if (is_matrix) pack_rows_amx(from + k, rows_.depth, depth, panel);
-      const auto pack_kernels =
-          weight_.kernel == AmxKernel::Whole ? pack_kernels_amx : pack_halves_amx;
-      for (std::int64_t i = 0; !is_matrix && i < depth; i += cut_.run)
+      if (is_matrix) {
+        pack_rows_amx(from + k, rows_.depth, depth, panel);
+        continue;
+      }
+      for (std::int64_t i = 0; i < depth; i += cut_.run)
         pack_kernels(from + i * 9, rows_.depth, std::min(cut_.run, depth - i),
                      panel + i * taps_ / 2 * kPanelColumns);
     }

@@ -48,7 +48,7 @@ bool widens(const at::Tensor& x) {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
-  if (adds_linear(x, weight.size(1), weight.size(0)))
+  if (goes_by_amx(x, weight.size(1), weight.size(0)))
     return amx_linear(x, weight.contiguous(), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
@@ -59,13 +59,13 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                          "");
 }
 
-bool adds_linear(const at::Tensor& x, std::int64_t in, std::int64_t out) {
+bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out) {
   return x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / in, in, out);
 }
 
 void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
                  const at::Tensor& bias) {
-  if (adds_linear(x, weight.size(1), weight.size(0)) && y.is_contiguous())
+  if (goes_by_amx(x, weight.size(1), weight.size(0)) && y.is_contiguous())
     amx_add_linear_(y, x, weight.contiguous(), bias);
   else
     y.add_(linear(x, weight, bias));

@@ -18,8 +18,9 @@ at::Tensor widened(const at::Tensor& x);
 // x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
-// Whether a product of ours adds its results to others, for x [..., in].  [any thread]
-bool adds_linear(const at::Tensor& x, std::int64_t in, std::int64_t out);
+// Whether x [..., in] is multiplied in tile registers, which add to others on the way.  [any
+// thread]
+bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out);
 
 // Adds that to y [..., out], which is contiguous.
 void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,

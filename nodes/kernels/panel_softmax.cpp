@@ -50,7 +50,6 @@ EMULSION_VECTOR_CLONES void weigh_lanes(const ScoreRow& row, Seen& seen) {
 #if defined(__x86_64__) && defined(__GNUC__)
 // 2^t for t <= 0, from its fraction.
 EMULSION_AVX512 EMULSION_INLINED __m512 power_of_2(__m512 t) {
-  // With a mask, since gcc warns of what its own header leaves undefined otherwise.
   constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
   // Taylor's series of e^(r ln 2) to the sixth power, for |r| <= 1/2.
   const __m512 n = _mm512_maskz_roundscale_ps(kAll, t, kNearest);

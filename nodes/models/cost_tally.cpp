@@ -225,31 +225,39 @@ void pass_on_cpu(Tally& tally, const ConvStep& step) {
   if (tally.widens()) widen(tally, step);
 }
 
+// A map of `made` elements, which takes the place of `given_up` others before a convolution.  On a
+// CPU `own` may make it on the way: then those stay until the end.
+struct MadeMap {
+  std::int64_t made = 0, given_up = 0;
+  const ConvStep* own = nullptr;
+};
+
+void conv(Tally& tally, const ConvStep& step, const MadeMap& map) {
+  tally.convolve(step);
+  tally.hold_elsewhere(map.made);
+  tally.hold_elsewhere(-map.given_up);
+  if (map.own == nullptr) {
+    tally.hold_on_cpu(map.made);
+    tally.hold_on_cpu(-map.given_up);
+  }
+  pass_elsewhere(tally, step);
+  pass_on_cpu(tally, map.own != nullptr ? *map.own : step);
+  tally.hold(step.result());
+  tally.hold_elsewhere(-map.made);
+  tally.hold_on_cpu(map.own != nullptr ? -map.given_up : -map.made);
+}
+
 // Norm, activation and convolution.  A map that is not `kept` gives way to its norm.
 void normed_conv(Tally& tally, const ConvStep& step, bool is_kept) {
   const bool fuses = tally.fuses_norms() && step.goes_by_amx(tally.dtype());
-  const std::int64_t given_up = is_kept ? 0 : step.input();
   tally.norm(step.input());
   tally.activate(step.input());
-  tally.hold_elsewhere(step.input());
-  tally.hold_elsewhere(-given_up);
-  if (!fuses) {
-    tally.hold_on_cpu(step.input());
-    tally.hold_on_cpu(-given_up);
-  }
-  conv(tally, step);
-  tally.hold_elsewhere(-step.input());
-  tally.hold_on_cpu(fuses ? -given_up : -step.input());
+  conv(tally, step, {step.input(), is_kept ? 0 : step.input(), fuses ? &step : nullptr});
 }
 
 }  // namespace
 
-void conv(Tally& tally, const ConvStep& step) {
-  tally.convolve(step);
-  pass_elsewhere(tally, step);
-  pass_on_cpu(tally, step);
-  tally.hold(step.result());
-}
+void conv(Tally& tally, const ConvStep& step) { conv(tally, step, MadeMap{}); }
 
 void upsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after) {
   const ConvStep step = same_size(after, C, C),
@@ -257,18 +265,7 @@ void upsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBa
   const bool doubles = after.height == 2 * before.height && after.width == 2 * before.width;
   const bool fuses = doubles && tally.fuses_sizes() && own.goes_by_amx(tally.dtype());
   tally.touch(step.input() + own.input());
-  tally.convolve(step);
-  tally.hold_elsewhere(step.input());
-  tally.hold_elsewhere(-own.input());
-  if (!fuses) {
-    tally.hold_on_cpu(step.input());
-    tally.hold_on_cpu(-own.input());
-  }
-  pass_elsewhere(tally, step);
-  pass_on_cpu(tally, fuses ? own : step);
-  tally.hold(step.result());
-  tally.hold_elsewhere(-step.input());
-  tally.hold_on_cpu(fuses ? -own.input() : -step.input());
+  conv(tally, step, {step.input(), own.input(), fuses ? &own : nullptr});
 }
 
 void downsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBatch& after,
@@ -280,14 +277,7 @@ void downsampled(Tally& tally, std::int64_t C, const MapBatch& before, const Map
   const bool fuses = tally.fuses_sizes() && own.goes_by_amx(tally.dtype());
   const std::int64_t copied = padding == 1 ? 0 : step.input();
   tally.copy(copied);
-  tally.convolve(step);
-  tally.hold_elsewhere(copied);
-  pass_elsewhere(tally, step);
-  tally.hold_elsewhere(-copied);
-  tally.hold_on_cpu(fuses ? 0 : copied);
-  pass_on_cpu(tally, fuses ? own : step);
-  tally.hold_on_cpu(fuses ? 0 : -copied);
-  tally.hold(step.result());
+  conv(tally, step, {copied, 0, fuses ? &own : nullptr});
 }
 
 void resnet(Tally& tally, std::int64_t in, std::int64_t out, const MapBatch& map,

@@ -61,7 +61,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 }
 
 void Linear::add_to_(at::Tensor& y, const at::Tensor& x) const {
-  if (branches.empty() && weight.packing == Packing::None)
+  if (is_plain())
     kernels::add_linear_(y, x, weight.data, bias);
   else
     y.add_((*this)(x));
@@ -80,11 +80,10 @@ at::Tensor Conv2d::operator()(const at::Tensor& x, const ConvFusion& fusion) con
 }
 
 void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
-  const bool is_plain = branches.empty() && weight.packing == Packing::None;
   const bool are_rows = x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
                         y.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (shape.kernel != 1 || !is_plain || !are_rows ||
-      !kernels::adds_linear(x, shape.in, shape.out)) {
+  if (shape.kernel != 1 || !is_plain() || !are_rows ||
+      !kernels::goes_by_amx(x, shape.in, shape.out)) {
     y.add_((*this)(x));
     return;
   }
@@ -93,8 +92,7 @@ void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
 }
 
 at::Tensor upsampled(at::Tensor x, const Conv2d& conv, std::int64_t height, std::int64_t width) {
-  const bool is_plain = conv.branches.empty() && conv.weight.packing == Packing::None;
-  if (is_plain && height == 2 * x.size(2) && width == 2 * x.size(3))
+  if (conv.is_plain() && height == 2 * x.size(2) && width == 2 * x.size(3))
     return kernels::doubled_conv2d(std::move(x), conv.weight.data, conv.bias, conv.shape);
   x = upsample(x, height, width);
   return conv(x);
@@ -102,8 +100,7 @@ at::Tensor upsampled(at::Tensor x, const Conv2d& conv, std::int64_t height, std:
 
 at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
   if (conv.shape.padding == 1) return conv(x);
-  const bool is_plain = conv.branches.empty() && conv.weight.packing == Packing::None;
-  if (is_plain) return kernels::halved_conv2d(x, conv.weight.data, conv.bias, conv.shape);
+  if (conv.is_plain()) return kernels::halved_conv2d(x, conv.weight.data, conv.bias, conv.shape);
   return conv(at::pad(x, {0, 1, 0, 1}));
 }
 
@@ -124,12 +121,6 @@ at::Tensor GroupNorm::operator()(const at::Tensor& x, NormStatistics* statistics
 
 kernels::GroupNormWeights GroupNorm::weights() const {
   return {config.groups, weight, bias, config.eps};
-}
-
-bool GroupNorm::fuses(const at::Tensor& x, const Conv2d& conv,
-                      const NormStatistics* statistics) const {
-  return statistics == nullptr && config.activation == Activation::Silu && conv.branches.empty() &&
-         kernels::takes_norm(x, conv.shape);
 }
 
 at::Tensor GroupNorm::activated(const at::Tensor& x, NormStatistics* statistics) const {
@@ -158,7 +149,8 @@ namespace {
 at::Tensor normed(const GroupNorm& norm, const Conv2d& conv, at::Tensor x,
                   NormStatistics* statistics, ConvFusion fusion) {
   const kernels::GroupNormWeights weights = norm.weights();
-  if (norm.fuses(x, conv, statistics))
+  const bool is_silu_of_own = statistics == nullptr && norm.config.activation == Activation::Silu;
+  if (is_silu_of_own && conv.branches.empty() && kernels::takes_norm(x, conv.shape))
     fusion.norm = &weights;
   else
     x = norm.activated(x, statistics);

@@ -56,6 +56,8 @@ struct Linear {
   std::vector<LowRank> branches;
 
   Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
+  // Whether a product with the weight is all.
+  bool is_plain() const { return branches.empty() && weight.packing == Packing::None; }
   at::Tensor operator()(const at::Tensor& x) const;
   void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };
@@ -67,6 +69,7 @@ struct Conv2d {
   std::vector<LowRank> branches;
 
   Conv2d(const WeightView& w, const ConvShape& conv_shape);
+  bool is_plain() const { return branches.empty() && weight.packing == Packing::None; }
   at::Tensor operator()(const at::Tensor& x, const ConvFusion& fusion = {}) const;
   void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };
@@ -95,8 +98,6 @@ struct GroupNorm {
 
   GroupNorm(const WeightView& w, std::int64_t channels, const NormConfig& norm);
   at::Tensor operator()(const at::Tensor& x, NormStatistics* statistics = nullptr) const;
-  // Whether the convolution does the norm and the activation of such a map on its way.
-  bool fuses(const at::Tensor& x, const Conv2d& conv, const NormStatistics* statistics) const;
   kernels::GroupNormWeights weights() const;
   // With the config's activation after it.
   at::Tensor activated(const at::Tensor& x, NormStatistics* statistics = nullptr) const;

@@ -31,8 +31,8 @@ FeedForward::FeedForward(const WeightView& w, std::int64_t width)
 
 // [L, D] -> [L, 4 D]
 at::Tensor FeedForward::gated(const at::Tensor& x) const {
-  const bool is_plain = proj.branches.empty() && proj.weight.packing == Packing::None;
-  return is_plain ? kernels::gated_linear(x, proj.weight.data, proj.bias) : kernels::gated(proj(x));
+  return proj.is_plain() ? kernels::gated_linear(x, proj.weight.data, proj.bias)
+                         : kernels::gated(proj(x));
 }
 
 void FeedForward::add_to_(at::Tensor& y, const at::Tensor& x) const { out.add_to_(y, gated(x)); }
