@@ -6,7 +6,7 @@
 
 #define EMULSION_VBMI2 \
   __attribute__((      \
-      target("avx512f,avx512dq,avx512bw,avx512vbmi2,avx512bf16,fma,prefer-vector-width=512")))
+      target("avx512f,avx512dq,avx512bw,avx512vl,avx512vbmi2,avx512bf16,fma,prefer-vector-width=512")))
 
 namespace emulsion::kernels {
 namespace {
@@ -141,6 +141,19 @@ EMULSION_VBMI2 void pack_halves_amx(const Bfloat16Bits* rows, std::int64_t strid
   }
 }
 
+EMULSION_VBMI2 void pack_pairs_amx(const Bfloat16Bits* rows, std::int64_t stride,
+                                   std::int64_t count, std::int64_t padded, std::int64_t columns,
+                                   float* panel) {
+  const auto there = static_cast<__mmask16>((1U << columns) - 1);
+  const auto load = [&](std::int64_t row) EMULSION_VBMI2 {
+    const __mmask16 mask = row < count ? there : static_cast<__mmask16>(0);
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, rows + row * stride));
+  };
+  for (std::int64_t row = 0; row < padded; row += 2)
+    _mm512_storeu_si512(panel + row / 2 * kWords,
+                        _mm512_or_si512(load(row), _mm512_slli_epi32(load(row + 1), 16)));
+}
+
 EMULSION_VBMI2 void add_bias_amx(const float* sums, const float* bias, std::int64_t count,
                                  Bfloat16Bits* y) {
   for (std::int64_t n = 0; n < count; n += 2 * kWords) {
@@ -190,6 +203,8 @@ void pack_kernels_amx(const Bfloat16Bits* /*rows*/, std::int64_t /*stride*/,
                       std::int64_t /*channels*/, float* /*panel*/) {}
 void pack_halves_amx(const Bfloat16Bits* /*rows*/, std::int64_t /*stride*/,
                      std::int64_t /*channels*/, float* /*panel*/) {}
+void pack_pairs_amx(const Bfloat16Bits* /*rows*/, std::int64_t /*stride*/, std::int64_t /*count*/,
+                    std::int64_t /*padded*/, std::int64_t /*columns*/, float* /*panel*/) {}
 void add_bias_amx(const float* /*sums*/, const float* /*bias*/, std::int64_t /*count*/,
                   Bfloat16Bits* /*y*/) {}
 void add_bias_amx(const float* /*sums*/, const float* /*bias*/, const Bfloat16Bits* /*added*/,

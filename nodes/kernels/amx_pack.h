@@ -22,6 +22,11 @@ void pack_kernels_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_
 void pack_halves_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t channels,
                      float* panel);
 
+// Sixteen columns of rows become a panel of pairs [padded / 2, 16]: words of two rows that are
+// neighbours.  Zeros stand for columns beyond `columns` and rows beyond `count`; `padded` is even.
+void pack_pairs_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t count,
+                    std::int64_t padded, std::int64_t columns, float* panel);
+
 // y = sums + bias, all a multiple of 32 long.
 void add_bias_amx(const float* sums, const float* bias, std::int64_t count, Bfloat16Bits* y);
 // y = sums + bias + added; `added` may be y.

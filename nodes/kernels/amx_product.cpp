@@ -17,6 +17,7 @@ constexpr std::int64_t kMostColumns = 512, kMostDepth = 1536, kMostSums = 256 * 
 constexpr std::int64_t kFewRows = 512 * 1024;  // elements that a cache holds beside weights
 constexpr std::int64_t kRun = 1280;            // of the depth at a time
 constexpr std::int64_t kPiecesPerThread = 4;
+constexpr std::int64_t kStripsPerThread = 8;  // of rows, which meet the same weights
 
 // How a product is cut: into blocks of columns, strips of rows and slices of the depth.  A piece of
 // work is a strip's results in a block; its slices come one after the other.
@@ -25,7 +26,6 @@ struct Cut {
   std::int64_t run;  // of the depth: rows of a run stay in the first cache for all columns
 
   Cut(const AmxShape& shape, std::int64_t threads) {
-    const std::int64_t pieces = kPiecesPerThread * threads;
     run = shape.taps > 1 ? kRun / 4 : kRun;
     depth = shape.taps > 1
                 ? shape.depth
@@ -33,10 +33,11 @@ struct Cut {
     const std::int64_t parts = shape.is_gated ? 2 : 1;
     const std::int64_t fit = kPacked / (depth * shape.taps * parts) / kUnit * kUnit;
     const bool few = shape.count * shape.depth <= kFewRows;
-    const std::int64_t fair = few ? quotient_up(shape.out, pieces) : shape.out;
+    const std::int64_t fair = few ? quotient_up(shape.out, kPiecesPerThread * threads) : shape.out;
     const std::int64_t most = std::clamp(std::min(fit, fair), kUnit, kMostColumns);
     columns = rounded_up(quotient_up(shape.out, quotient_up(shape.out, most)), kUnit);
-    const std::int64_t strips = quotient_up(pieces, quotient_up(shape.out, columns));
+    const std::int64_t strips =
+        quotient_up(kStripsPerThread * threads, quotient_up(shape.out, columns));
     rows = rounded_up(quotient_up(shape.count, strips), kUnit);
     rows = std::max(rows, std::min<std::int64_t>(256, rounded_up(shape.count, kUnit)));
     if (depth < shape.depth) rows = std::min(rows, kMostSums / (columns * parts) / kUnit * kUnit);

@@ -4,9 +4,10 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/record_function.h>
 
+#include "kernels/panel_tile.h"
 #include "kernels/tensor_ops.h"
-#include "kernels/vector_clones.h"
-#include "kernels/vector_math.h"
+#include "kernels/vector_lanes.h"
+#include "kernels/vector_near.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -55,9 +56,45 @@ EMULSION_VECTOR_CLONES void normalise(const float* x, float* y, const float* sca
   apply(x, y, scale, shift, pixels, C);
 }
 
-EMULSION_VECTOR_CLONES void normalise(const Bfloat16Bits* x, Bfloat16Bits* y, const float* scale,
-                                      const float* shift, std::int64_t pixels, std::int64_t C) {
+EMULSION_VECTOR_CLONES void normalise_lanes(const Bfloat16Bits* x, Bfloat16Bits* y,
+                                            const float* scale, const float* shift,
+                                            std::int64_t pixels, std::int64_t C) {
   apply(x, y, scale, shift, pixels, C);
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// Sixteen channels, or those of them in `lanes`.
+EMULSION_AVX512_PAIRS EMULSION_INLINED void normalise_near(const Bfloat16Bits* x, __mmask16 lanes,
+                                                           const float* scale, const float* shift,
+                                                           Bfloat16Bits* y) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, x));
+  const __m512 normed = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
+                                        _mm512_maskz_loadu_ps(lanes, scale),
+                                        _mm512_maskz_loadu_ps(lanes, shift));
+  _mm256_mask_storeu_epi16(y, lanes,
+                           reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(near_silu(normed))));
+}
+
+EMULSION_AVX512_PAIRS void normalise_pairs(const Bfloat16Bits* x, Bfloat16Bits* y,
+                                           const float* scale, const float* shift,
+                                           std::int64_t pixels, std::int64_t C) {
+  const std::int64_t whole = C / kWideLanes * kWideLanes;
+  const auto rest = static_cast<__mmask16>((1U << (C - whole)) - 1);
+  for (std::int64_t p = 0; p < pixels; ++p, x += C, y += C) {
+    for (std::int64_t c = 0; c < whole; c += kWideLanes)
+      normalise_near(x + c, kAll, scale + c, shift + c, y + c);
+    if (rest != 0) normalise_near(x + whole, rest, scale + whole, shift + whole, y + whole);
+  }
+}
+#endif
+
+void normalise(const Bfloat16Bits* x, Bfloat16Bits* y, const float* scale, const float* shift,
+               std::int64_t pixels, std::int64_t C) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  static const bool has_pairs = has_panel_tiles(Words::BfloatPairs);
+  if (has_pairs) return normalise_pairs(x, y, scale, shift, pixels, C);
+#endif
+  normalise_lanes(x, y, scale, shift, pixels, C);
 }
 
 template <class Element>

@@ -39,7 +39,7 @@ struct Layout {
   std::int64_t width;              // of a head, in numbers, a multiple of 16
   std::int64_t heads;              // packed at a time
 
-  Layout(const PanelAttentionShape& shape, c10::ScalarType dtype)
+  Layout(const AttentionShape& shape, c10::ScalarType dtype)
       : words(words_of(dtype)),
         keys(shape.keys),
         padded_keys(rounded_up(shape.keys, kPairedPanels)),
@@ -126,7 +126,7 @@ EMULSION_VECTOR_CLONES void widen_row(const Bfloat16Bits* x, std::int64_t width,
 template <class Element>
 class Attending {
  public:
-  Attending(const PanelAttentionShape& shape, const at::Tensor& q, const at::Tensor& y)
+  Attending(const AttentionShape& shape, const at::Tensor& q, const at::Tensor& y)
       : shape_(shape),
         at_(shape, q.scalar_type()),
         packed_(at::empty({at_.heads, at_.head()}, q.options().dtype(at::kFloat))),
@@ -251,7 +251,7 @@ class Attending {
              at_.words);
   }
 
-  PanelAttentionShape shape_;
+  AttentionShape shape_;
   Layout at_;
   at::Tensor packed_;   // of each head keys [S / 16, K, 16], then values [K / 16, S, 16]
   at::Tensor buffers_;  // of each thread
@@ -261,7 +261,7 @@ class Attending {
 };
 
 template <class Element>
-void attend_samples(const PanelAttentionShape& shape, const at::Tensor& q, const at::Tensor& k,
+void attend_samples(const AttentionShape& shape, const at::Tensor& q, const at::Tensor& k,
                     const at::Tensor& v, const at::Tensor& y) {
   const auto first_of = [](const at::Tensor& x, std::int64_t sample) {
     return static_cast<const Element*>(x.const_data_ptr()) + sample * x.size(1) * x.size(2);
@@ -272,7 +272,7 @@ void attend_samples(const PanelAttentionShape& shape, const at::Tensor& q, const
 }
 
 // Heads of whole panels; those of `shape` may have been narrower.
-at::Tensor attend_samples(const PanelAttentionShape& shape, const at::Tensor& q,
+at::Tensor attend_samples(const AttentionShape& shape, const at::Tensor& q,
                           const at::Tensor& k, const at::Tensor& v) {
   at::Tensor y = at::empty(q.sizes(), q.options());
   if (q.scalar_type() == at::kFloat)
@@ -289,10 +289,13 @@ bool panels_attend(c10::ScalarType dtype) {
   return is_known && has_panel_tiles(words_of(dtype));
 }
 
-std::int64_t PanelAttentionShape::scratch(c10::ScalarType dtype, std::int64_t threads) const {
-  const Layout at(*this, dtype);
+std::int64_t panel_attention_scratch(const AttentionShape& shape, c10::ScalarType dtype,
+                                     std::int64_t threads) {
+  const Layout at(shape, dtype);
   const std::int64_t widened =
-      at.width == head_width ? 0 : 2 * batch * (queries + keys) * heads * at.width;
+      at.width == shape.head_width
+          ? 0
+          : 2 * shape.batch * (shape.queries + shape.keys) * shape.heads * at.width;
   return (dtype == at::kFloat ? widened : widened / 2) + at.heads * at.head() +
          threads * at.thread();
 }
@@ -300,7 +303,7 @@ std::int64_t PanelAttentionShape::scratch(c10::ScalarType dtype, std::int64_t th
 at::Tensor panel_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            std::int64_t heads) {
   RECORD_FUNCTION("panel_attention", std::vector<c10::IValue>({q, k, v, heads}));
-  const PanelAttentionShape shape{q.size(0), q.size(1), k.size(1), heads, q.size(2) / heads};
+  const AttentionShape shape{q.size(0), q.size(1), k.size(1), heads, q.size(2) / heads};
   const std::int64_t missing = panel_width(shape.head_width) - shape.head_width;
   if (missing == 0) return attend_samples(shape, q, k, v);
   const auto padded = [&](const at::Tensor& x) {

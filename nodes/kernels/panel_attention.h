@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/attention.h"
+
 namespace emulsion::kernels {
 
 // Attention by panels (panel_tile.h) with a running softmax (Milakov & Gimelshein 2018, "Online
@@ -20,9 +22,7 @@ at::Tensor panel_attention(const at::Tensor& q, const at::Tensor& k, const at::T
                            std::int64_t heads);
 
 // Elements of float32 that are allocated on so many threads, besides the result.
-struct PanelAttentionShape {
-  std::int64_t batch, queries, keys, heads, head_width;
-  std::int64_t scratch(c10::ScalarType dtype, std::int64_t threads) const;
-};
+std::int64_t panel_attention_scratch(const AttentionShape& shape, c10::ScalarType dtype,
+                                     std::int64_t threads);
 
 }  // namespace emulsion::kernels

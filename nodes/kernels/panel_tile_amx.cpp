@@ -3,36 +3,14 @@
 #include <algorithm>
 
 #include "emulsion/processor.h"
-#include "kernels/vector_clones.h"
+#include "kernels/amx_tiles.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define EMULSION_AMX __attribute__((target("amx-tile,amx-bf16,avx512f")))
-
 namespace emulsion::kernels {
 namespace {
-
-constexpr std::int64_t kTileWords = 16;  // rows of a tile, and words of each
-constexpr std::int64_t kWordBytes = 4;
-
-// What a register holds: of sums rows x 16 words, of rows of the product rows x depth, of panels
-// depth x 16.  Sums are in registers 0 to 3, the rows in 4 and 5, panels in 6 and 7.
-struct alignas(64) TileConfig {
-  std::uint8_t palette = 1, start = 0, reserved[14] = {};
-  std::uint16_t bytes[16] = {};
-  std::uint8_t rows[16] = {};
-
-  TileConfig(std::int64_t count, std::int64_t depth) {
-    for (int i = 0; i < 8; ++i) {
-      const bool is_row = i == 4 || i == 5;
-      bytes[i] = static_cast<std::uint16_t>((is_row ? depth : kTileWords) * kWordBytes);
-      rows[i] = static_cast<std::uint8_t>(i < 6 ? count : depth);
-    }
-  }
-};
 
 // Words first ... first + steps * depth - 1 of each segment, `depth` at a time.
 struct Pass {
@@ -137,7 +115,7 @@ EMULSION_AMX void multiply_pass(const TileProduct& product, const Pass& pass) {
   std::int64_t m = 0;
   if (product.count >= kTileWords) {
     const TileConfig config(kTileWords, pass.depth);
-    _tile_loadconfig(&config);
+    load_config(config);
     for (; m + 2 * kTileWords <= product.count; m += 2 * kTileWords)
       multiply_rows<2>(product, pass, m);
     if (m + kTileWords <= product.count) {
@@ -147,7 +125,7 @@ EMULSION_AMX void multiply_pass(const TileProduct& product, const Pass& pass) {
   }
   if (m == product.count) return;
   const TileConfig config(product.count - m, pass.depth);
-  _tile_loadconfig(&config);
+  load_config(config);
   multiply_rows<1>(product, pass, m);
 }
 

@@ -11,15 +11,23 @@ namespace emulsion::kernels {
 // Masks that leave nothing out: gcc warns of what its own header leaves undefined without them.
 inline constexpr __mmask16 kAll = 0xFFFF;
 
-// 2^t to 7.5e-5 of it: the cubic of t's fraction 0 <= r < 1 with the least relative distance.
-EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_power_of_2(__m512 t) {
+// 2^t to 7.5e-5 of it, in `lanes`, and 0 in others: the cubic of t's fraction 0 <= r < 1 with the
+// least relative distance.
+EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_power_of_2(__m512 t, __mmask16 lanes = kAll) {
   constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
   const __m512 r = _mm512_maskz_reduce_ps(kAll, t, kDown);
   __m512 series = _mm512_set1_ps(7.802449e-2F);
   series = _mm512_fmadd_ps(series, r, _mm512_set1_ps(2.2606758e-1F));
   series = _mm512_fmadd_ps(series, r, _mm512_set1_ps(6.9583318e-1F));
   series = _mm512_fmadd_ps(series, r, _mm512_set1_ps(9.9992528e-1F));
-  return _mm512_maskz_scalef_ps(kAll, series, t);  // by 2 to the power of t without its fraction
+  return _mm512_maskz_scalef_ps(lanes, series, t);  // by 2 to the power of t without its fraction
+}
+
+// x / (1 + e^-x) to 2e-4 of it.
+EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_silu(__m512 x) {
+  const __m512 odds = near_power_of_2(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504F)));
+  return _mm512_mul_ps(
+      x, _mm512_maskz_rcp14_ps(kAll, _mm512_add_ps(odds, _mm512_set1_ps(1))));
 }
 
 // x Phi(x), which is off by 2e-4 of it at most for x > -3, and by 2e-5.  Phi(x) = 1 / (1 + 2^-z),

@@ -5,7 +5,6 @@
 #include "kernels/amx_product.h"
 #include "kernels/attention.h"
 #include "kernels/linear.h"
-#include "kernels/panel_attention.h"
 #include "kernels/panel_conv.h"
 #include "kernels/panel_product.h"
 #include "kernels/winograd.h"
@@ -300,11 +299,10 @@ void attend(Tally& tally, const AttentionStep& step) {
   const std::int64_t result = step.B * step.L * step.width, head_width = step.width / step.heads;
   const Bytes fused = fused_scratch(step, tally.threads());
   tally.pass_elsewhere(result, fused);
-  const kernels::PanelAttentionShape shape{step.B, step.L, step.S, step.heads, head_width};
-  if (!step.is_causal && kernels::panels_attend(tally.dtype()))
-    tally.pass_on_cpu(result, shape.scratch(tally.dtype(), tally.threads()) * kFloat);
-  else
-    tally.pass_on_cpu(result, fused + fused_packing(step, tally.dtype()));
+  const auto own = kernels::attention_scratch(
+      {step.B, step.L, step.S, step.heads, head_width}, tally.dtype(),
+      step.is_causal ? kernels::Mask::Causal : kernels::Mask::None, tally.threads());
+  tally.pass_on_cpu(result, own ? *own * kFloat : fused + fused_packing(step, tally.dtype()));
 }
 
 void attention(Tally& tally, const AttentionStep& step, std::int64_t context_width) {

@@ -5,33 +5,13 @@
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
-#include <cmath>
-
-#include "fakes/reference.h"
+#include "fakes/attention.h"
 
 namespace emulsion::kernels {
 namespace {
 
-struct Case {
-  std::int64_t batch, queries, keys, heads;
-  double spread = 1;        // of the queries
-  std::int64_t width = 32;  // of a head
-};
-
-// Distance from the definition in float64 of the same numbers; values have a spread of 1.
-double error(const Case& one, c10::ScalarType dtype) {
-  const auto numbers = [&](std::int64_t rows) {
-    return at::randn({one.batch, rows, one.heads * one.width}).to(dtype);
-  };
-  const at::Tensor q = numbers(one.queries).mul(one.spread), k = numbers(one.keys),
-                   v = numbers(one.keys);
-  const auto split = [&](const at::Tensor& x) {
-    return x.to(at::kDouble).unflatten(-1, {one.heads, one.width}).transpose(1, 2);
-  };
-  const at::Tensor scores =
-      split(q).matmul(split(k).transpose(2, 3)) / std::sqrt(static_cast<double>(one.width));
-  const at::Tensor wanted = scores.softmax(-1).matmul(split(v)).transpose(1, 2).flatten(2);
-  return fakes::distance(panel_attention(q, k, v, one.heads), wanted);
+double error(const fakes::AttentionCase& one, c10::ScalarType dtype) {
+  return fakes::attention_error(panel_attention, one, dtype);
 }
 
 double tolerance(c10::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 0.03; }
@@ -69,7 +49,7 @@ TEST_CASE("heads that do not fit in at once come one after the other") {
   const c10::InferenceMode inference;
   CHECK(error({1, 3, 17000, 3}, at::kFloat) < 1e-5);
   const auto scratch = [](std::int64_t heads) {
-    return PanelAttentionShape{1, 3, 17000, heads, 32}.scratch(at::kFloat, 2);
+    return panel_attention_scratch({1, 3, 17000, heads, 32}, at::kFloat, 2);
   };
   CHECK(scratch(1) == scratch(3));
 }
