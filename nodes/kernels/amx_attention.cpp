@@ -192,12 +192,11 @@ class Attending {
                      .count = std::min(kKeys, shape_.keys - key),
                      .padded = std::min(kKeys, at_.keys - key),
                      .scale = scale_};
-    const AmxValues values{
-        .panels = packed + at_.packed_keys() + key / 2 * kPanelColumns,
-        .distance = at_.panel(),
-        .columns = at_.columns,
-        .sums = buffer.sums + query * at_.columns,
-        .together = buffer.together + query * kAmxSumColumns};
+    const AmxValues values{.panels = packed + at_.packed_keys() + key / 2 * kPanelColumns,
+                           .distance = at_.panel(),
+                           .columns = at_.columns,
+                           .sums = buffer.sums + query * at_.columns,
+                           .together = buffer.together + query * kAmxSumColumns};
     if (look == Look::All) {
       raise(scores, values, highest);
     } else if (key == 0) {

@@ -1,12 +1,12 @@
 #include "kernels/amx_pack.h"
 
-#include "kernels/vector_near.h"
+#include "kernels/vector_clones.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
-#define EMULSION_VBMI2 \
-  __attribute__((      \
-      target("avx512f,avx512dq,avx512bw,avx512vl,avx512vbmi2,avx512bf16,fma,prefer-vector-width=512")))
+#define EMULSION_VBMI2   \
+  __attribute__((target( \
+      "avx512f,avx512dq,avx512bw,avx512vl,avx512vbmi2,avx512bf16,fma,prefer-vector-width=512")))
 
 namespace emulsion::kernels {
 namespace {
@@ -154,45 +154,6 @@ EMULSION_VBMI2 void pack_pairs_amx(const Bfloat16Bits* rows, std::int64_t stride
                         _mm512_or_si512(load(row), _mm512_slli_epi32(load(row + 1), 16)));
 }
 
-EMULSION_VBMI2 void add_bias_amx(const float* sums, const float* bias, std::int64_t count,
-                                 Bfloat16Bits* y) {
-  for (std::int64_t n = 0; n < count; n += 2 * kWords) {
-    const __m512 low = _mm512_add_ps(_mm512_loadu_ps(sums + n), _mm512_loadu_ps(bias + n)),
-                 high = _mm512_add_ps(_mm512_loadu_ps(sums + n + kWords),
-                                      _mm512_loadu_ps(bias + n + kWords));
-    const __m512bh both = _mm512_cvtne2ps_pbh(high, low);
-    _mm512_storeu_si512(y + n, reinterpret_cast<__m512i>(both));
-  }
-}
-
-namespace {
-
-EMULSION_VBMI2 EMULSION_INLINED void store_narrow(__m512 x, Bfloat16Bits* y) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(y),
-                      reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
-}
-
-}  // namespace
-
-EMULSION_VBMI2 void add_bias_amx(const float* sums, const float* bias, const Bfloat16Bits* added,
-                                 std::int64_t count, Bfloat16Bits* y) {
-  for (std::int64_t n = 0; n < count; n += kWords) {
-    const __m512i more =
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(added + n)));
-    const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + n), _mm512_loadu_ps(bias + n));
-    store_narrow(_mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_slli_epi32(more, 16))), y + n);
-  }
-}
-
-EMULSION_VBMI2 void gate_amx(const float* sums, const float* bias, const float* gates,
-                             const float* gate_bias, std::int64_t count, Bfloat16Bits* y) {
-  for (std::int64_t n = 0; n < count; n += kWords) {
-    const __m512 gate = _mm512_add_ps(_mm512_loadu_ps(gates + n), _mm512_loadu_ps(gate_bias + n)),
-                 value = _mm512_add_ps(_mm512_loadu_ps(sums + n), _mm512_loadu_ps(bias + n));
-    store_narrow(_mm512_mul_ps(near_gelu(gate), value), y + n);
-  }
-}
-
 }  // namespace emulsion::kernels
 #else
 namespace emulsion::kernels {
@@ -205,12 +166,6 @@ void pack_halves_amx(const Bfloat16Bits* /*rows*/, std::int64_t /*stride*/,
                      std::int64_t /*channels*/, float* /*panel*/) {}
 void pack_pairs_amx(const Bfloat16Bits* /*rows*/, std::int64_t /*stride*/, std::int64_t /*count*/,
                     std::int64_t /*padded*/, std::int64_t /*columns*/, float* /*panel*/) {}
-void add_bias_amx(const float* /*sums*/, const float* /*bias*/, std::int64_t /*count*/,
-                  Bfloat16Bits* /*y*/) {}
-void add_bias_amx(const float* /*sums*/, const float* /*bias*/, const Bfloat16Bits* /*added*/,
-                  std::int64_t /*count*/, Bfloat16Bits* /*y*/) {}
-void gate_amx(const float* /*sums*/, const float* /*bias*/, const float* /*gates*/,
-              const float* /*gate_bias*/, std::int64_t /*count*/, Bfloat16Bits* /*y*/) {}
 
 }  // namespace emulsion::kernels
 #endif

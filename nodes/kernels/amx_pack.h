@@ -27,14 +27,4 @@ void pack_halves_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t
 void pack_pairs_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t count,
                     std::int64_t padded, std::int64_t columns, float* panel);
 
-// y = sums + bias, all a multiple of 32 long.
-void add_bias_amx(const float* sums, const float* bias, std::int64_t count, Bfloat16Bits* y);
-// y = sums + bias + added; `added` may be y.
-void add_bias_amx(const float* sums, const float* bias, const Bfloat16Bits* added,
-                  std::int64_t count, Bfloat16Bits* y);
-
-// sums + bias, times the gelu of gates + their bias.
-void gate_amx(const float* sums, const float* bias, const float* gates, const float* gate_bias,
-              std::int64_t count, Bfloat16Bits* y);
-
 }  // namespace emulsion::kernels

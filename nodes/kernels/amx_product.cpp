@@ -157,28 +157,18 @@ class Product {
   // Sums of one unit of columns; of gated ones, when their gates are there too.
   static void write(const void* context, const TileSums& sums) {
     const auto& to = *static_cast<const Written*>(context);
-    const std::int64_t parts = to.product->parts_, unit = sums.panel * kPanelColumns / kUnit;
+    const Product& product = *to.product;
+    const std::int64_t parts = product.parts_, unit = sums.panel * kPanelColumns / kUnit;
     if (unit % parts + 1 < parts) return;
-    const float* y = sums.y - (parts - 1) * kUnit;
-    for (std::int64_t i = 0; i < sums.count; ++i, y += to.stride) {
-      const std::int64_t place = to.row + sums.first + i;
-      const std::int64_t row =
-          to.places->empty() ? place : (*to.places)[static_cast<std::size_t>(place)];
-      if (row >= 0) to.product->write_row(row, to.column + unit / parts * kUnit, y);
-    }
-  }
-
-  void write_row(std::int64_t row, std::int64_t column, const float* sums) const {
-    const std::int64_t sample = result_.rows_a_bias > 0 ? row / result_.rows_a_bias : 0;
-    const float* const bias = result_.bias + sample * weight_.out + column;
-    const std::int64_t at = row * weight_.out + column;
-    Bfloat16Bits* const to = static_cast<Bfloat16Bits*>(result_.y) + at;
-    if (parts_ == 2)
-      gate_amx(sums, bias, sums + kUnit, bias + weight_.out, kUnit, to);
-    else if (result_.added != nullptr)
-      add_bias_amx(sums, bias, static_cast<const Bfloat16Bits*>(result_.added) + at, kUnit, to);
-    else
-      add_bias_amx(sums, bias, kUnit, to);
+    const std::int64_t gates = (parts - 1) * kUnit;
+    write_amx({.first = sums.y - gates,
+               .stride = to.stride,
+               .gates = gates,
+               .place = to.row + sums.first,
+               .count = sums.count,
+               .column = to.column + unit / parts * kUnit,
+               .places = to.places->empty() ? nullptr : to.places->data()},
+              product.result_, product.weight_.out);
   }
 
   const AmxRows& rows_;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/amx_write.h"
+
 // Products of bfloat16 in the tile registers of AMX.  Each thread brings sixteen rows of a weight
 // side by side (a panel, see panel_tile.h) in its own cache, so that weights lie in memory as in
 // their file, and adds the bias to sums that are still in float32.
@@ -40,14 +42,6 @@ struct AmxWeight {
   std::int64_t out;
   AmxKernel kernel = AmxKernel::Matrix;
   bool is_gated = false;  // twice as many rows: values and then gates, see gated.h
-};
-
-// What a product gives: y [rows, out] = rows times weight + bias + added.
-struct AmxResult {
-  void* y;
-  const float* bias;             // [rows / rows_a_bias, out]
-  std::int64_t rows_a_bias = 0;  // 0: all rows have the same
-  const void* added = nullptr;   // as y, which it may be; not with gates
 };
 
 // `scratch` is from AmxShape.

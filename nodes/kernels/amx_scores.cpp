@@ -14,8 +14,7 @@ constexpr std::int64_t kTile = kTileWords, kTileSize = kTile * kTile;
 constexpr std::int64_t kBlock = kAmxQueries * kAmxKeyBlock;
 
 // Scores of 32 queries and 32 keys -> [32, 32]
-EMULSION_AMX EMULSION_INLINED void score(const AmxScores& s, std::int64_t first,
-                                                 float* to) {
+EMULSION_AMX EMULSION_INLINED void score(const AmxScores& s, std::int64_t first, float* to) {
   const std::int64_t words = s.width / 2, row = s.width * 2;
   const Bfloat16Bits *const upper = s.queries, *const lower = upper + kTile * s.width;
   const float *const even = s.keys + first * words, *const odd = even + kTile * words;
@@ -50,7 +49,7 @@ struct Present {
 };
 
 EMULSION_AMX EMULSION_INLINED void raise_block(const float* scores, const Present& present,
-                                                       float scale, float* highest) {
+                                               float scale, float* highest) {
   for (std::int64_t i = 0; i < kAmxQueries; ++i) {
     const __m512 even = _mm512_loadu_ps(scores + i * kAmxKeyBlock),
                  odd = _mm512_loadu_ps(scores + i * kAmxKeyBlock + kTile);
@@ -61,8 +60,8 @@ EMULSION_AMX EMULSION_INLINED void raise_block(const float* scores, const Presen
 }
 
 EMULSION_AMX EMULSION_INLINED void weigh_block(const float* scores, const Present& present,
-                                                       float scale, const float* highest,
-                                                       Bfloat16Bits* weights, std::int64_t stride) {
+                                               float scale, const float* highest,
+                                               Bfloat16Bits* weights, std::int64_t stride) {
   const __m512 times = _mm512_set1_ps(scale);
   for (std::int64_t i = 0; i < kAmxQueries; ++i) {
     const __m512 less = _mm512_set1_ps(highest[i]);
@@ -78,10 +77,10 @@ EMULSION_AMX EMULSION_INLINED void weigh_block(const float* scores, const Presen
 
 // Two tiles of weights times one or two panels.
 template <int kPanels>
-EMULSION_AMX EMULSION_INLINED void add_panels(const Bfloat16Bits* weights,
-                                                      std::int64_t stride, std::int64_t padded,
-                                                      const float* panel, std::int64_t distance,
-                                                      float* sums, std::int64_t columns) {
+EMULSION_AMX EMULSION_INLINED void add_panels(const Bfloat16Bits* weights, std::int64_t stride,
+                                              std::int64_t padded, const float* panel,
+                                              std::int64_t distance, float* sums,
+                                              std::int64_t columns) {
   const std::int64_t row = columns * 4, weight_row = stride * 2;
   float* const below = sums + kTile * columns;
   _tile_loadd(0, sums, row);
@@ -119,9 +118,8 @@ struct alignas(64) OnesTile {
   }
 };
 
-EMULSION_AMX EMULSION_INLINED void add_weights(const Bfloat16Bits* weights,
-                                                       std::int64_t stride, std::int64_t padded,
-                                                       float* together) {
+EMULSION_AMX EMULSION_INLINED void add_weights(const Bfloat16Bits* weights, std::int64_t stride,
+                                               std::int64_t padded, float* together) {
   static const OnesTile ones;
   constexpr std::int64_t kRow = kAmxSumColumns * 4;
   _tile_loadd(6, ones.words.data(), kTileRowBytes);
@@ -156,8 +154,8 @@ EMULSION_AMX void raise_amx(const AmxScores& scores, float* highest) {
 
 // Scores lie in memory for a block's time before they are read: what a tile register has stored
 // cannot be read before it has reached the cache.
-EMULSION_AMX void weigh_amx(const AmxScores& scores, const float* highest,
-                                    Bfloat16Bits* weights, std::int64_t stride) {
+EMULSION_AMX void weigh_amx(const AmxScores& scores, const float* highest, Bfloat16Bits* weights,
+                            std::int64_t stride) {
   alignas(64) float blocks[2][kBlock];
   score(scores, 0, blocks[0]);
   for (std::int64_t key = 0; key < scores.padded; key += kAmxKeyBlock) {
@@ -169,7 +167,7 @@ EMULSION_AMX void weigh_amx(const AmxScores& scores, const float* highest,
 }
 
 EMULSION_AMX void add_values_amx(const Bfloat16Bits* weights, std::int64_t stride,
-                                         std::int64_t padded, const AmxValues& values) {
+                                 std::int64_t padded, const AmxValues& values) {
   std::int64_t column = 0;
   for (; column + 2 * kTile <= values.columns; column += 2 * kTile)
     add_panels<2>(weights, stride, padded, values.panels + column / kTile * values.distance,

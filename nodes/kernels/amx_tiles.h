@@ -10,9 +10,10 @@
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
 #include <immintrin.h>
 
-#define EMULSION_AMX \
-  __attribute__((    \
-      target("amx-tile,amx-bf16,avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma,prefer-vector-width=512")))
+#define EMULSION_AMX                                                                              \
+  __attribute__((                                                                                 \
+      target("amx-tile,amx-bf16,avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma,prefer-vector-" \
+             "width=512")))
 
 namespace emulsion::kernels {
 

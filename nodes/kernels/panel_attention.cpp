@@ -272,8 +272,8 @@ void attend_samples(const AttentionShape& shape, const at::Tensor& q, const at::
 }
 
 // Heads of whole panels; those of `shape` may have been narrower.
-at::Tensor attend_samples(const AttentionShape& shape, const at::Tensor& q,
-                          const at::Tensor& k, const at::Tensor& v) {
+at::Tensor attend_samples(const AttentionShape& shape, const at::Tensor& q, const at::Tensor& k,
+                          const at::Tensor& v) {
   at::Tensor y = at::empty(q.sizes(), q.options());
   if (q.scalar_type() == at::kFloat)
     attend_samples<float>(shape, q, k, v, y);

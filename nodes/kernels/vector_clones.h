@@ -15,7 +15,8 @@
 #define EMULSION_AVX512 __attribute__((target("avx512f,avx512bf16,fma,prefer-vector-width=512")))
 // As processors with products of pairs have it.
 #define EMULSION_AVX512_PAIRS \
-  __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma,prefer-vector-width=512")))
+  __attribute__((             \
+      target("avx512f,avx512dq,avx512bw,avx512vl,avx512bf16,fma,prefer-vector-width=512")))
 #else
 #define EMULSION_AVX2
 #endif

@@ -26,8 +26,7 @@ EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_power_of_2(__m512 t, __mmask1
 // x / (1 + e^-x) to 2e-4 of it.
 EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_silu(__m512 x) {
   const __m512 odds = near_power_of_2(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504F)));
-  return _mm512_mul_ps(
-      x, _mm512_maskz_rcp14_ps(kAll, _mm512_add_ps(odds, _mm512_set1_ps(1))));
+  return _mm512_mul_ps(x, _mm512_maskz_rcp14_ps(kAll, _mm512_add_ps(odds, _mm512_set1_ps(1))));
 }
 
 // x Phi(x), which is off by 2e-4 of it at most for x > -3, and by 2e-5.  Phi(x) = 1 / (1 + 2^-z),

@@ -1,7 +1,6 @@
 #include "kernels/amx_pack.h"
 
 #include <bit>
-#include <cmath>
 #include <vector>
 #include "check.h"
 
@@ -80,17 +79,19 @@ TEST_CASE("taps that meet the same pixel of a map before it is doubled are added
       }
 }
 
-TEST_CASE("gates are the gelu of theirs to what bfloat16 keeps") {
+TEST_CASE("columns of neighbouring rows become pairs, with zeros for what is not there") {
   if (!is_there()) return;
-  constexpr std::int64_t kCount = 4096;
-  std::vector<float> values(kCount, 1), gates, zeros(kCount);
-  for (std::int64_t i = 0; i < kCount; ++i) gates.push_back(static_cast<float>(i - 2048) / 128);
-  std::vector<Bfloat16Bits> y(kCount);
-  gate_amx(values.data(), zeros.data(), gates.data(), zeros.data(), kCount, y.data());
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    const double x = gates[i], wanted = x / 2 * std::erfc(-x / std::sqrt(2));
-    CHECK(std::abs(widened(y[i]) - wanted) <= std::abs(wanted) / 250 + 2e-5);
-  }
+  constexpr std::int64_t kRows = 5, kPadded = 8, kColumns = 11, kStride = 20;
+  std::vector<Bfloat16Bits> rows;
+  for (std::int64_t i = 0; i < kRows * kStride; ++i) rows.push_back(bits_of(weight(i, 1, 1)));
+  std::vector<float> panel(kPadded / 2 * 16, 99);
+  pack_pairs_amx(rows.data(), kStride, kRows, kPadded, kColumns, panel.data());
+  for (std::int64_t row = 0; row < kPadded; ++row)
+    for (std::int64_t column = 0; column < 16; ++column) {
+      const bool is_number = row < kRows && column < kColumns;
+      CHECK(number_at(panel.data(), row, column) ==
+            (is_number ? weight(row * kStride + column, 1, 1) : 0));
+    }
 }
 
 }  // namespace

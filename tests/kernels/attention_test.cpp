@@ -51,9 +51,8 @@ TEST_CASE("with the causal mask, a token sees itself and those before it") {
   const Inputs in(9, 9, at::kFloat);
   const at::Tensor masked = attention(in.q, in.k, in.v, kHeads, Mask::Causal);
   CHECK(fakes::distance(masked.narrow(1, 0, 1), in.v.narrow(1, 0, 1)) < 1e-6);
-  const at::Tensor five =
-      fakes::plain_attention(in.q.narrow(1, 4, 1), in.k.narrow(1, 0, 5), in.v.narrow(1, 0, 5),
-                             kHeads);
+  const at::Tensor five = fakes::plain_attention(in.q.narrow(1, 4, 1), in.k.narrow(1, 0, 5),
+                                                 in.v.narrow(1, 0, 5), kHeads);
   CHECK(fakes::distance(masked.narrow(1, 4, 1), five) < 1e-5);
 }
 
