@@ -12,9 +12,13 @@ namespace {
 constexpr std::int64_t kTaps = 9, kHalves = 16;  // of pack_halves_amx()
 
 std::int64_t product_scratch(const AmxMap& map, const MapGrid& grid, std::int64_t out,
-                             std::int64_t threads) {
-  const std::int64_t taps = map.change == MapChange::Doubled ? kHalves : kTaps;
-  return AmxShape{grid.places(grid.rows_a_band()), map.channels, taps, out}.scratch(threads);
+                             bool is_packed, std::int64_t threads) {
+  return AmxShape{.count = grid.places(grid.rows_a_band()),
+                  .depth = map.channels,
+                  .taps = map.change == MapChange::Doubled ? kHalves : kTaps,
+                  .out = out,
+                  .is_packed = is_packed}
+      .scratch(threads);
 }
 
 // [1 or B, out] in float32
@@ -30,21 +34,24 @@ at::Tensor result_of(const at::Tensor& x, const AmxMap& map, std::int64_t out) {
 
 }  // namespace
 
-at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor amx_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                       MapChange change, const ConvFusion& fusion) {
   const bool is_doubled = change == MapChange::Doubled;
   const AmxMap shape{x.size(0), x.size(2), x.size(3), x.size(1), change};
   // With the stride, and zeros on each side, as those who follow operators expect them.
   const std::vector<std::int64_t> strides(2, shape.is_halved() ? 2 : 1), zeros(2, 1);
   RECORD_FUNCTION(is_doubled ? "amx_doubled_conv2d" : "amx_conv2d",
-                  std::vector<c10::IValue>({x, weight, bias, strides, zeros}));
-  const std::int64_t out = weight.size(0), pixels = shape.result_height() * shape.result_width();
+                  std::vector<c10::IValue>({x, in_its_shape(weight), bias, strides, zeros}));
+  AmxWeight kernels(weight);
+  kernels.kernel = is_doubled ? AmxKernel::Halves : AmxKernel::Whole;
+  const std::int64_t out = kernels.out, pixels = shape.result_height() * shape.result_width();
   const MapGrid grid(shape);
   const at::Tensor wide_bias = bias_of(bias, fusion);
   at::Tensor y = result_of(x, shape, out);
   const at::Tensor map = at::empty({grid.copied(), shape.channels}, x.options());
-  const at::Tensor scratch =
-      at::empty({product_scratch(shape, grid, out, at::get_num_threads())}, wide_bias.options());
+  const at::Tensor scratch = at::empty(
+      {product_scratch(shape, grid, out, weight.packing != Packing::None, at::get_num_threads())},
+      wide_bias.options());
   std::optional<ChannelAffine> affine;
   if (fusion.norm != nullptr) affine = affine_of(x, *fusion.norm);
   for (std::int64_t first = 0; first < grid.rows(); first += grid.rows_a_band()) {
@@ -56,9 +63,7 @@ at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::T
                   .stride = grid.step() * shape.channels,
                   .depth = shape.channels,
                   .groups = grid.taps(first, count)},
-                 {.first = weight.const_data_ptr(),
-                  .out = out,
-                  .kernel = is_doubled ? AmxKernel::Halves : AmxKernel::Whole},
+                 kernels,
                  {.y = y.mutable_data_ptr(),
                   .bias = wide_bias.const_data_ptr<float>(),
                   .rows_a_bias = wide_bias.size(0) > 1 ? pixels : 0,
@@ -73,9 +78,10 @@ bool amx_takes(c10::ScalarType dtype, const AmxMap& map, std::int64_t out) {
   return amx_takes(dtype, rows, map.channels, out);
 }
 
-std::int64_t amx_conv_scratch(const AmxMap& map, std::int64_t out, std::int64_t threads) {
+std::int64_t amx_conv_scratch(const AmxMap& map, std::int64_t out, bool is_packed,
+                              std::int64_t threads) {
   const MapGrid grid(map);
-  return product_scratch(map, grid, out, threads) + grid.copied() * map.channels / 2 +
+  return product_scratch(map, grid, out, is_packed, threads) + grid.copied() * map.channels / 2 +
          map.batch * out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "emulsion/weights.h"
 #include "kernels/amx_map.h"
 #include "kernels/conv.h"
 
@@ -11,9 +12,9 @@ namespace emulsion::kernels {
 
 // 3x3 convolutions as products in the tile registers of AMX (amx_product.h), on copies of a map by
 // bands (amx_map.h).
-// x [B, in, H, W] channels last, weight [out, in, 3, 3] contiguous, bias [out], bfloat16 on the CPU
-// -> [B, out, H', W'] channels last
-at::Tensor amx_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+// x [B, in, H, W] channels last, weight [out, in, 3, 3] contiguous or packed, bias [out], bfloat16
+// on the CPU -> [B, out, H', W'] channels last
+at::Tensor amx_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                       MapChange change = MapChange::None, const ConvFusion& fusion = {});
 
 // Whether this processor has it for maps of that type.  [any thread]
@@ -21,6 +22,7 @@ bool amx_takes(c10::ScalarType dtype, const AmxMap& map, std::int64_t out);
 
 // Elements of float32 that are allocated on so many threads, besides the result, to which `out`
 // channels are given.
-std::int64_t amx_conv_scratch(const AmxMap& map, std::int64_t out, std::int64_t threads);
+std::int64_t amx_conv_scratch(const AmxMap& map, std::int64_t out, bool is_packed,
+                              std::int64_t threads);
 
 }  // namespace emulsion::kernels

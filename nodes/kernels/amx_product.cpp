@@ -7,11 +7,13 @@
 #include "kernels/rounding.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kUnit = 32, kFewestRows = 16;
+constexpr std::int64_t kKernel = 9;           // numbers of a 3x3 kernel
 constexpr std::int64_t kPacked = 384 * 1024;  // elements of packed weights that a cache is to hold
 constexpr std::int64_t kMostColumns = 512, kMostDepth = 1536, kMostSums = 256 * 1024;
 constexpr std::int64_t kFewRows = 512 * 1024;  // elements that a cache holds beside weights
@@ -50,6 +52,10 @@ struct Cut {
   std::int64_t sums(const AmxShape& shape) const {
     return columns * (depth < shape.depth ? rows : kUnit) * (shape.is_gated ? 2 : 1);
   }
+  // Words of sixteen rows that are unpacked before they are brought side by side.
+  std::int64_t unpacked(const AmxShape& shape) const {
+    return shape.is_packed ? kPanelColumns * (shape.taps > 1 ? run * kKernel : depth) / 2 : 0;
+  }
 };
 
 // One product, as its threads share it.
@@ -62,7 +68,8 @@ class Product {
         result_(result),
         cut_(shape, at::get_num_threads()),
         taps_(shape.taps),
-        sums_at_(cut_.packed(shape)),
+        sums_at_(rounded_up(cut_.packed(shape), kPanelColumns)),
+        unpacked_at_(sums_at_ + rounded_up(cut_.sums(shape), kPanelColumns)),
         parts_(shape.is_gated ? 2 : 1) {
     for (const AmxTaps& group : rows.groups) {
       segments_.emplace_back();
@@ -111,26 +118,50 @@ class Product {
     const std::vector<std::int32_t>* places;
   };
 
+  // Sixteen rows, `stride` apart.
+  struct Numbers {
+    const Bfloat16Bits* first;
+    std::int64_t stride;
+  };
+
+  // Of rows from `row` on the numbers `first` to `first + count`.
+  Numbers numbers(std::int64_t row, std::int64_t first, std::int64_t count,
+                  Bfloat16Bits* unpacked) const {
+    const std::int64_t whole = rows_.depth * (weight_.kernel == AmxKernel::Matrix ? 1 : kKernel);
+    if (weight_.packing == Packing::None)
+      return {static_cast<const Bfloat16Bits*>(weight_.first) + row * whole + first, whole};
+    const auto* bytes = static_cast<const std::uint8_t*>(weight_.first) + row * weight_.row_bytes;
+    for (std::int64_t i = 0; i < kPanelColumns; ++i, bytes += weight_.row_bytes)
+      unpack_numbers(bytes, first, count, weight_.packing, unpacked + i * count);
+    return {unpacked, count};
+  }
+
   // Of gated columns, two panels of values and those of their gates in turn.
   void pack(std::int64_t column, std::int64_t columns, std::int64_t k, std::int64_t depth,
             float* packed) const {
-    const bool is_matrix = weight_.kernel == AmxKernel::Matrix;
-    const auto pack_kernels =
-        weight_.kernel == AmxKernel::Whole ? pack_kernels_amx : pack_halves_amx;
-    const auto* const weights = static_cast<const Bfloat16Bits*>(weight_.first);
+    auto* const unpacked = reinterpret_cast<Bfloat16Bits*>(packed + unpacked_at_);
     for (std::int64_t n = 0; n < columns * parts_; n += kPanelColumns) {
       const std::int64_t unit = n / (kUnit * parts_) * kUnit, within = n % (kUnit * parts_);
       const std::int64_t row =
           column + unit + (within < kUnit ? within : weight_.out + within - kUnit);
-      const Bfloat16Bits* const from = weights + row * rows_.depth * (is_matrix ? 1 : 9);
       float* const panel = packed + n * depth * taps_ / 2;
-      if (is_matrix) {
-        pack_rows_amx(from + k, rows_.depth, depth, panel);
+      if (weight_.kernel != AmxKernel::Matrix) {
+        pack_kernels(row, depth, unpacked, panel);
         continue;
       }
-      for (std::int64_t i = 0; i < depth; i += cut_.run)
-        pack_kernels(from + i * 9, rows_.depth, std::min(cut_.run, depth - i),
-                     panel + i * taps_ / 2 * kPanelColumns);
+      const Numbers rows = numbers(row, k, depth, unpacked);
+      pack_rows_amx(rows.first, rows.stride, depth, panel);
+    }
+  }
+
+  // The depth is whole where there are taps.
+  void pack_kernels(std::int64_t row, std::int64_t depth, Bfloat16Bits* unpacked,
+                    float* panel) const {
+    const auto pack_run = weight_.kernel == AmxKernel::Whole ? pack_kernels_amx : pack_halves_amx;
+    for (std::int64_t i = 0; i < depth; i += cut_.run) {
+      const std::int64_t run = std::min(cut_.run, depth - i);
+      const Numbers rows = numbers(row, i * kKernel, run * kKernel, unpacked);
+      pack_run(rows.first, rows.stride / kKernel, run, panel + i * taps_ / 2 * kPanelColumns);
     }
   }
 
@@ -175,16 +206,23 @@ class Product {
   const AmxWeight& weight_;
   const AmxResult& result_;
   Cut cut_;
-  std::int64_t taps_, sums_at_, parts_;              // taps_ of all groups
-  std::vector<std::vector<std::int64_t>> segments_;  // where taps begin, in bytes, by group
+  std::int64_t taps_, sums_at_, unpacked_at_, parts_;  // taps_ of all groups
+  std::vector<std::vector<std::int64_t>> segments_;    // where taps begin, in bytes, by group
 };
 
 std::int64_t thread_scratch(const AmxShape& shape, std::int64_t threads) {
   const Cut cut(shape, threads);
-  return rounded_up(cut.packed(shape) + cut.sums(shape), kPanelColumns);
+  return rounded_up(cut.packed(shape), kPanelColumns) + rounded_up(cut.sums(shape), kPanelColumns) +
+         rounded_up(cut.unpacked(shape), kPanelColumns);
 }
 
 }  // namespace
+
+AmxWeight::AmxWeight(const Weight& weight)
+    : first(weight.data.const_data_ptr()),
+      out(weight.spec.shape[0]),
+      packing(weight.packing),
+      row_bytes(weight.packing == Packing::None ? 0 : weight.data.size(1)) {}
 
 bool amx_takes(c10::ScalarType dtype, std::int64_t rows, std::int64_t in, std::int64_t out) {
   return dtype == at::kBFloat16 && rows >= kFewestRows && in % kUnit == 0 && out % kUnit == 0 &&
@@ -200,8 +238,12 @@ void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult&
   const std::int64_t threads = at::get_num_threads();
   std::size_t taps = 0;
   for (const AmxTaps& group : rows.groups) taps += group.begins.size();
-  const AmxShape shape{rows.count, rows.depth, static_cast<std::int64_t>(taps), weight.out,
-                       weight.is_gated};
+  const AmxShape shape{.count = rows.count,
+                       .depth = rows.depth,
+                       .taps = static_cast<std::int64_t>(taps),
+                       .out = weight.out,
+                       .is_gated = weight.is_gated,
+                       .is_packed = weight.packing != Packing::None};
   const Product product(rows, weight, shape, result);
   const std::int64_t apart = thread_scratch(shape, threads);
   std::vector<std::int64_t> held(static_cast<std::size_t>(threads), -1);
@@ -214,52 +256,63 @@ void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult&
 namespace {
 
 // Onto y where that is added to; y [..., out] is contiguous.
-void multiply_rows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                   bool is_gated, bool is_added, const at::Tensor& y) {
-  const std::int64_t in = x.size(-1), out = y.size(-1);
+void multiply_rows(const at::Tensor& x, const AmxWeight& weight, const at::Tensor& bias,
+                   bool is_added, const at::Tensor& y) {
+  const std::int64_t in = x.size(-1), biases = weight.out * (weight.is_gated ? 2 : 1);
   const at::Tensor rows = x.reshape({-1, in}).contiguous();
   const auto options = x.options().dtype(at::kFloat);
   const at::Tensor wide_bias =
-      bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({weight.size(0)}, options);
-  const AmxShape whole{rows.size(0), in, 1, out, is_gated};
+      bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({biases}, options);
+  const AmxShape whole{.count = rows.size(0),
+                       .depth = in,
+                       .taps = 1,
+                       .out = weight.out,
+                       .is_gated = weight.is_gated,
+                       .is_packed = weight.packing != Packing::None};
   const at::Tensor scratch = at::empty({whole.scratch(at::get_num_threads())}, options);
   multiply_amx({.first = rows.const_data_ptr(),
                 .count = rows.size(0),
                 .stride = in,
                 .depth = in,
                 .groups = {{.begins = {0}, .places = {}}}},
-               {.first = weight.const_data_ptr(), .out = out, .is_gated = is_gated},
+               weight,
                {.y = y.mutable_data_ptr(),
                 .bias = wide_bias.const_data_ptr<float>(),
                 .added = is_added ? y.const_data_ptr() : nullptr},
                scratch);
 }
 
-at::Tensor multiplied(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      bool is_gated) {
+at::Tensor multiplied(const at::Tensor& x, const AmxWeight& weight, const at::Tensor& bias) {
   std::vector<std::int64_t> shape = x.sizes().vec();
-  shape.back() = weight.size(0) / (is_gated ? 2 : 1);
+  shape.back() = weight.out;
   at::Tensor y = at::empty(shape, x.options());
-  multiply_rows(x, weight, bias, is_gated, false, y);
+  multiply_rows(x, weight, bias, false, y);
   return y;
 }
 
 }  // namespace
 
-at::Tensor amx_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, weight}));
-  return multiplied(x, weight, bias, false);
+at::Tensor in_its_shape(const Weight& weight) {
+  return weight.packing == Packing::None ? weight.data : at::empty({1}).expand(weight.spec.shape);
 }
 
-void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+at::Tensor amx_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  return multiplied(x, AmxWeight(weight), bias);
+}
+
+void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const Weight& weight,
                      const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, weight}));
-  multiply_rows(x, weight, bias, false, true, y);
+  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  multiply_rows(x, AmxWeight(weight), bias, true, y);
 }
 
-at::Tensor amx_gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_gated_linear", std::vector<c10::IValue>({x, weight}));
-  return multiplied(x, weight, bias, true);
+at::Tensor amx_gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("amx_gated_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  AmxWeight both(weight);
+  both.out /= 2;
+  both.is_gated = true;
+  return multiplied(x, both, bias);
 }
 
 std::int64_t amx_linear_scratch(const AmxShape& shape, std::int64_t threads) {

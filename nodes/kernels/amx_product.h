@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "emulsion/weights.h"
 #include "kernels/amx_write.h"
 
 // Products of bfloat16 in the tile registers of AMX.  Each thread brings sixteen rows of a weight
@@ -38,10 +39,14 @@ enum class AmxKernel {
 };
 
 struct AmxWeight {
-  const void* first;
+  const void* first;  // bfloat16, or packed rows, which each thread unpacks a slice at a time
   std::int64_t out;
   AmxKernel kernel = AmxKernel::Matrix;
   bool is_gated = false;  // twice as many rows: values and then gates, see gated.h
+  Packing packing = Packing::None;
+  std::int64_t row_bytes = 0;  // of packed rows
+
+  explicit AmxWeight(const Weight& weight);
 };
 
 // `scratch` is from AmxShape.
@@ -51,17 +56,19 @@ void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult&
 // Elements of float32 for rows of so many places, and taps of all groups, on so many threads.
 struct AmxShape {
   std::int64_t count, depth, taps, out;
-  bool is_gated = false;
+  bool is_gated = false, is_packed = false;
   std::int64_t scratch(std::int64_t threads) const;
 };
 
-// x [..., in], weight [out, in], bias [out] or undefined -> [..., out]
-at::Tensor amx_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+// x [..., in], weight [out, in], also packed, bias [out] or undefined -> [..., out]
+at::Tensor amx_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
 // Onto y [..., out], which is contiguous.
-void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const Weight& weight,
                      const at::Tensor& bias);
 // x [..., in], weight [2 D, in], bias [2 D] -> [..., D]
-at::Tensor amx_gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor amx_gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
+// What operators are recorded with: a tensor of the weight's shape, packed or not.
+at::Tensor in_its_shape(const Weight& weight);
 // Elements of float32 that either allocates besides its result.
 std::int64_t amx_linear_scratch(const AmxShape& shape, std::int64_t threads);
 

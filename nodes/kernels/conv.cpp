@@ -6,6 +6,7 @@
 #include "kernels/panel_conv.h"
 #include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
+#include "kernels/unpack.h"
 #include "kernels/winograd.h"
 
 namespace emulsion::kernels {
@@ -19,14 +20,22 @@ bool is_halving(const ConvShape& shape) {
   return shape.kernel == 3 && shape.stride == 2 && shape.padding == 1;
 }
 
+bool is_linear(const ConvShape& shape) {
+  return shape.kernel == 1 && shape.stride == 1 && shape.padding == 0;
+}
+
 bool goes_by_amx(const at::Tensor& x, const ConvShape& shape, MapChange change) {
   const AmxMap map{x.size(0), x.size(2), x.size(3), shape.in, change};
   return x.is_cpu() && amx_takes(x.scalar_type(), map, shape.out);
 }
 
-at::Tensor linear_by_amx(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias) {
-  return amx_linear(map.permute({0, 2, 3, 1}), weight.view({weight.size(0), -1}), bias)
-      .permute({0, 3, 1, 2});
+at::Tensor linear_by_amx(const at::Tensor& map, const Weight& weight, const at::Tensor& bias) {
+  return amx_linear(map.permute({0, 2, 3, 1}), weight, bias).permute({0, 3, 1, 2});
+}
+
+Weight contiguous(Weight weight) {
+  weight.data = weight.data.contiguous();
+  return weight;
 }
 
 bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
@@ -42,9 +51,6 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       const ConvShape& shape) {
-  const bool is_linear = shape.kernel == 1 && shape.stride == 1 && shape.padding == 0;
-  if (is_linear && bias.defined() && goes_by_amx(x, shape, MapChange::None))
-    return linear_by_amx(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && goes_by_tiles(x, bias, shape))
     return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
@@ -55,6 +61,17 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }
 
+// The same with a weight that is unpacked before, as a product that widens it needs it.
+at::Tensor conv_unpacked(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                         const ConvShape& shape) {
+  if (weight.packing == Packing::None) return conv_alone(x, weight.data, bias, shape);
+  const bool wide = widens(x) && !panels_hold(x.scalar_type());
+  const c10::ScalarType dtype = wide ? at::kFloat : x.scalar_type();
+  const at::Tensor numbers = unpacked_rows(weight, 0, shape.out, dtype);
+  if (!wide) return conv_alone(x, numbers, bias, shape);
+  return conv_alone(widened(x), numbers, widened(bias), shape).to(x.scalar_type());
+}
+
 }  // namespace
 
 bool takes_norm(const at::Tensor& x, const ConvShape& shape) {
@@ -62,29 +79,41 @@ bool takes_norm(const at::Tensor& x, const ConvShape& shape) {
          x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+bool goes_by_amx(const at::Tensor& x, const ConvShape& shape) {
+  return goes_by_amx(x, shape, is_halving(shape) ? MapChange::Halved : MapChange::None);
+}
+
+at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                   const ConvShape& shape, const ConvFusion& fusion) {
+  const bool by_amx = bias.defined() && goes_by_amx(x, shape);
   const MapChange change = is_halving(shape) ? MapChange::Halved : MapChange::None;
-  if ((keeps_size(shape) || is_halving(shape)) && bias.defined() && goes_by_amx(x, shape, change))
-    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, change, fusion);
-  at::Tensor y = conv_alone(x, weight, bias, shape);
+  if (by_amx && (keeps_size(shape) || is_halving(shape)))
+    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, change, fusion);
+  at::Tensor y = by_amx && is_linear(shape)
+                     ? linear_by_amx(in_map_layout(x), contiguous(weight), bias)
+                     : conv_unpacked(x, weight, bias, shape);
   if (fusion.shift.defined()) y.add_(fusion.shift.unsqueeze(-1).unsqueeze(-1));
   return fusion.added.defined() ? y.add_(fusion.added) : y;
 }
 
-at::Tensor doubled_conv2d(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias,
-                          const ConvShape& shape) {
-  if (goes_by_amx(x, shape, MapChange::Doubled))
-    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, MapChange::Doubled);
-  x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
-  return conv_alone(x, weight, bias, shape);
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const ConvShape& shape, const ConvFusion& fusion) {
+  return conv2d(x, plain_weight(weight), bias, shape, fusion);
 }
 
-at::Tensor halved_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& bias,
+                          const ConvShape& shape) {
+  if (goes_by_amx(x, shape, MapChange::Doubled))
+    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, MapChange::Doubled);
+  x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
+  return conv_unpacked(x, weight, bias, shape);
+}
+
+at::Tensor halved_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                          const ConvShape& shape) {
   if (goes_by_amx(x, shape, MapChange::HalvedAtEnd))
-    return amx_conv2d(in_map_layout(x), weight.contiguous(), bias, MapChange::HalvedAtEnd);
-  return conv_alone(at::pad(x, {0, 1, 0, 1}), weight, bias, shape);
+    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, MapChange::HalvedAtEnd);
+  return conv_unpacked(at::pad(x, {0, 1, 0, 1}), weight, bias, shape);
 }
 
 at::Tensor in_map_layout(const at::Tensor& x) {

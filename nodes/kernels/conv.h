@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "emulsion/weights.h"
 #include "kernels/norm_silu.h"
 
 namespace emulsion::kernels {
@@ -22,16 +23,22 @@ struct ConvFusion {
 // Whether a kernel does the norm of such a map on the way.
 bool takes_norm(const at::Tensor& x, const ConvShape& shape);
 
-// x [B, in, H, W], weight [out, in, kernel, kernel], bias [out] or undefined
+// Whether it is done in tile registers.
+bool goes_by_amx(const at::Tensor& x, const ConvShape& shape);
+
+// x [B, in, H, W], weight [out, in, kernel, kernel], bias [out] or undefined.  Of a packed weight
+// all is unpacked before, but for tile registers.
+at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                  const ConvShape& shape, const ConvFusion& fusion = {});
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const ConvShape& shape, const ConvFusion& fusion = {});
 
 // Of x [B, in, H, W] made twice as large by nearest neighbours; a 3x3 kernel, as above.
-at::Tensor doubled_conv2d(at::Tensor x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& bias,
                           const ConvShape& shape);
 
 // With stride 2 and a column and a row of zeros at the far sides alone; a 3x3 kernel, as above.
-at::Tensor halved_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+at::Tensor halved_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                          const ConvShape& shape);
 
 // The layout of feature maps that is fastest on x's device: channels last on a CPU, where it makes

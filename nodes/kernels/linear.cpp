@@ -7,6 +7,7 @@
 #include "kernels/amx_product.h"
 #include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -49,7 +50,7 @@ bool widens(const at::Tensor& x) {
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
-    return amx_linear(x, weight.contiguous(), bias);
+    return amx_linear(x, plain_weight(weight.contiguous()), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
@@ -66,7 +67,7 @@ bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out) {
 void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
                  const at::Tensor& bias) {
   if (goes_by_amx(x, weight.size(1), weight.size(0)) && y.is_contiguous())
-    amx_add_linear_(y, x, weight.contiguous(), bias);
+    amx_add_linear_(y, x, plain_weight(weight.contiguous()), bias);
   else
     y.add_(linear(x, weight, bias));
 }

@@ -28,12 +28,12 @@ EMULSION_INLINED float half(const std::uint8_t* bytes) {
   return c10::detail::fp16_ieee_to_fp32_value(field<std::uint16_t>(bytes));
 }
 
-// One row: `bytes` -> n numbers.
+// From number `first` of a row on.
 template <class Element>
-EMULSION_INLINED void unpack_int8(const std::uint8_t* bytes, std::int64_t n,
+EMULSION_INLINED void unpack_int8(const std::uint8_t* row, std::int64_t first, std::int64_t n,
                                   Element* __restrict into) {
-  const auto scale = field<float>(bytes);
-  const auto* numbers = reinterpret_cast<const std::int8_t*>(bytes + sizeof scale);
+  const auto scale = field<float>(row);
+  const auto* numbers = reinterpret_cast<const std::int8_t*>(row + sizeof scale) + first;
   for (std::int64_t i = 0; i < n; ++i) narrow(scale * static_cast<float>(numbers[i]), into[i]);
 }
 
@@ -77,12 +77,13 @@ EMULSION_INLINED void unpack_small(const std::uint8_t* bytes, std::int64_t n, Pa
   }
 }
 
+// One row, or whole blocks of it: `bytes` -> n numbers.
 template <class Element>
 EMULSION_INLINED void unpack(const std::uint8_t* bytes, std::int64_t n, Packing packing,
                              Element* into) {
   switch (packing) {
     case Packing::None: return;
-    case Packing::Int8: unpack_int8(bytes, n, into); return;
+    case Packing::Int8: unpack_int8(bytes, 0, n, into); return;
     case Packing::Q8_0: unpack_q8_0(bytes, n, into); return;
     case Packing::Q4_0: unpack_small(bytes, n, Packing::Q4_0, into); return;
     case Packing::Q4_1: unpack_small(bytes, n, Packing::Q4_1, into); return;
@@ -99,6 +100,11 @@ EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* bytes, std::int64_t n
 EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* bytes, std::int64_t n, Packing packing,
                                        Bfloat16Bits* into) {
   unpack(bytes, n, packing, into);
+}
+
+EMULSION_VECTOR_CLONES void unpack_int8_part(const std::uint8_t* row, std::int64_t first,
+                                             std::int64_t count, Bfloat16Bits* into) {
+  unpack_int8(row, first, count, into);
 }
 
 // bytes [rows, row] -> into [rows, n]
@@ -138,6 +144,18 @@ at::Tensor unpacked_rows(const Weight& weight, std::int64_t begin, std::int64_t 
   else
     unpack_rows<Bfloat16Bits>(bytes, weight.packing, rows);
   return result;
+}
+
+Weight plain_weight(const at::Tensor& numbers) {
+  return {{numbers.sizes().vec(), numbers.scalar_type()}, numbers};
+}
+
+void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
+                    Packing packing, Bfloat16Bits* into) {
+  if (packing == Packing::Int8)
+    unpack_int8_part(row, first, count, into);
+  else
+    unpack_row(row + first / kBlock * block_bytes(packing), count, packing, into);
 }
 
 }  // namespace emulsion::kernels

@@ -71,16 +71,27 @@ Bytes Tally::packing(std::int64_t in) const {
   return threads_ * (std::min(in, kPackedRows) * kPackedColumns * element + besides);
 }
 
+std::int64_t Tally::amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
+                                bool is_gated) const {
+  return kernels::amx_linear_scratch({.count = rows,
+                                      .depth = in,
+                                      .taps = 1,
+                                      .out = out,
+                                      .is_gated = is_gated,
+                                      .is_packed = branches_.linears.packed > 0},
+                                     threads_);
+}
+
 Bytes Tally::beside(std::int64_t rows, std::int64_t in, std::int64_t out) const {
-  if (kernels::amx_takes(dtype_, rows, in, out))
-    return kernels::amx_linear_scratch({rows, in, 1, out}, threads_) * kFloat;
+  if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out) * kFloat;
   if (by_panels_) return kernels::panel_linear_scratch(in, out, threads_) * kFloat;
   const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
   return (widens_ ? (at_once * (in + out) + in * out) * kFloat : 0) + packing(in);
 }
 
 Bytes Tally::beside(const ConvStep& step) const {
-  const Bytes own = step.is_own(dtype_) ? step.own_scratch(dtype_, threads_) * kFloat : 0;
+  const Bytes own =
+      step.is_own(dtype_) ? step.own_scratch(dtype_, unpacks_kernels(), threads_) * kFloat : 0;
   return std::max(own, step.scratch() * element_);
 }
 
@@ -100,12 +111,11 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
 }
 
 void Tally::multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  const bool is_plain = branches_.linears.rank == 0 && branches_.linears.packed == 0;
-  if (is_plain && kernels::amx_takes(dtype_, rows, in, out)) {
-    const std::int64_t scratch = kernels::amx_linear_scratch({rows, in, 1, out, true}, threads_);
-    pass_on_cpu(rows * out, scratch * kFloat);
+  if (branches_.linears.rank == 0 && kernels::amx_takes(dtype_, rows, in, out)) {
+    pass_on_cpu(rows * out, amx_scratch(rows, in, out, true) * kFloat);
     pass_elsewhere(3 * rows * out);
     work_.product += 4 * static_cast<double>(rows) * static_cast<double>(in * out);
+    count_unpacking(rows, in, 2 * out);
   } else {
     multiply(rows, in, 2 * out);
     pass(3 * rows * out);
@@ -119,7 +129,7 @@ void Tally::convolve(const ConvStep& step) {
   work_.convolution += 2 * static_cast<double>(step.in * step.kernel * step.kernel) *
                        static_cast<double>(step.result()) * (1 + branches.parameters);
   add_branches(branches, step.result());
-  unpack(branches, step.weights());
+  if (!step.goes_by_amx(dtype_)) unpack(branches, step.weights());
   if (branches.rank == 0) return;
   const ConvStep down{step.in, branches.rank, step.kernel, step.map, step.to};
   const MapBatch row{step.map.batch, 1, step.to / step.map.batch};
@@ -132,10 +142,13 @@ void Tally::convolve(const ConvStep& step) {
 
 void Tally::count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out) {
   if (branches_.linears.packed == 0) return;
+  const std::int64_t tile = unpacked_outputs(in, out), result = tile < out ? rows * tile : 0;
+  const Bytes unpacked = (in * tile + result) * element_;
+  unpacked_ = std::max(unpacked_, unpacked);
+  if (kernels::amx_takes(dtype_, rows, in, out)) return;
+  cpu_unpacked_ = std::max(cpu_unpacked_, unpacked);
   const std::int64_t times = widens_ && !by_panels_ ? rows / kernels::kWidenedRows + 1 : 1;
   unpack(branches_.linears, times * in * out);
-  const std::int64_t tile = unpacked_outputs(in, out), result = tile < out ? rows * tile : 0;
-  unpacked_ = std::max(unpacked_, (in * tile + result) * element_);
 }
 
 // They are written and read again.
@@ -149,8 +162,10 @@ void Tally::add_branches(const BranchLoad::Kind& beside, std::int64_t elements) 
 
 Cost Tally::cost() const {
   const bool unpacks = branches_.linears.packed > 0 || branches_.convolutions.packed > 0;
-  const Bytes besides = branch_ + unpacked_ + (unpacks ? kUnpacking : 0);
-  return {.workspace = peak_ + besides + kSmall, .work = work_, .cpu_workspace = cpu_peak_ - peak_};
+  const Bytes besides = branch_ + (unpacks ? kUnpacking : 0) + kSmall;
+  return {.workspace = peak_ + unpacked_ + besides,
+          .work = work_,
+          .cpu_workspace = cpu_peak_ + cpu_unpacked_ - peak_ - unpacked_};
 }
 
 std::int64_t ConvStep::scratch() const {
@@ -193,10 +208,12 @@ bool ConvStep::is_own(c10::ScalarType dtype) const {
   return by_panels || goes_by_tiles(dtype) || goes_by_amx(dtype);
 }
 
-std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, std::int64_t threads) const {
+std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, bool is_packed,
+                                   std::int64_t threads) const {
   if (goes_by_amx(dtype) && kernel == 1)
-    return kernels::amx_linear_scratch({to, in, 1, out}, threads);
-  if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, threads);
+    return kernels::amx_linear_scratch(
+        {.count = to, .depth = in, .taps = 1, .out = out, .is_packed = is_packed}, threads);
+  if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, is_packed, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
@@ -211,10 +228,12 @@ void pass_elsewhere(Tally& tally, const ConvStep& step) {
 }
 
 void pass_on_cpu(Tally& tally, const ConvStep& step) {
-  const std::int64_t unpacked = tally.unpacks_kernels() ? step.weights() : 0;
+  const bool is_packed = tally.unpacks_kernels();
+  const bool unpacks = is_packed && !step.goes_by_amx(tally.dtype());
+  const std::int64_t unpacked = unpacks ? step.weights() : 0;
   if (step.is_own(tally.dtype())) {
     tally.pass_on_cpu(step.result() + unpacked,
-                      step.own_scratch(tally.dtype(), tally.threads()) * kFloat);
+                      step.own_scratch(tally.dtype(), is_packed, tally.threads()) * kFloat);
     return;
   }
   const bool packs = tally.dtype() == at::kFloat || tally.widens();

@@ -21,7 +21,7 @@ struct ConvStep {
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
   // by those of ours for maps of a dtype.
   std::int64_t scratch() const;
-  std::int64_t own_scratch(c10::ScalarType dtype, std::int64_t threads) const;
+  std::int64_t own_scratch(c10::ScalarType dtype, bool is_packed, std::int64_t threads) const;
   // Of its input, what each thread of oneDNN's kernels for tile registers copies at a time.
   Bytes copied() const;
   std::int64_t weights() const { return in * out * kernel * kernel; }
@@ -45,7 +45,7 @@ class Tally {
   c10::ScalarType dtype() const { return dtype_; }
   // Whether a convolution may do norms, and changes of the size, on its way.
   bool fuses_norms() const { return branches_.convolutions.rank == 0 && !is_given_norms_; }
-  bool fuses_sizes() const { return branches_.convolutions.rank == 0 && !unpacks_kernels(); }
+  bool fuses_sizes() const { return branches_.convolutions.rank == 0; }
   bool unpacks_kernels() const { return branches_.convolutions.packed > 0; }
   // A CPU does products in float32, see widens() in layers.h.
   bool widens() const { return widens_; }
@@ -98,6 +98,9 @@ class Tally {
  private:
   // What a CPU allocates besides the result of a product, and any device besides a convolution's.
   Bytes beside(std::int64_t rows, std::int64_t in, std::int64_t out) const;
+  // Elements of float32 that products in tile registers take.
+  std::int64_t amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
+                           bool is_gated = false) const;
   Bytes beside(const ConvStep& step) const;
   // Of a linear layer, where weights are packed.
   void count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out);
@@ -112,8 +115,9 @@ class Tally {
   Bytes element_, held_ = 0, cpu_held_ = 0, peak_ = 0, cpu_peak_ = 0;
   bool is_given_norms_;
   BranchLoad branches_;
-  Bytes branch_ = 0;    // the most that a branch takes while it runs
-  Bytes unpacked_ = 0;  // the most that a linear layer takes to unpack its weight by tiles
+  Bytes branch_ = 0;  // the most that a branch takes while it runs
+  // The most that a linear layer takes to unpack its weight by tiles, on a CPU and elsewhere.
+  Bytes cpu_unpacked_ = 0, unpacked_ = 0;
   Work work_;
 };
 

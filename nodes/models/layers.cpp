@@ -2,6 +2,7 @@
 
 #include <ATen/ops/mish.h>
 
+#include "kernels/amx_product.h"
 #include "kernels/norm_silu.h"
 #include "models/low_rank.h"
 #include "models/norm_statistics.h"
@@ -61,8 +62,8 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 }
 
 void Linear::add_to_(at::Tensor& y, const at::Tensor& x) const {
-  if (is_plain())
-    kernels::add_linear_(y, x, weight.data, bias);
+  if (branches.empty())
+    add_linear_(y, x, weight, bias);
   else
     y.add_((*this)(x));
 }
@@ -82,25 +83,25 @@ at::Tensor Conv2d::operator()(const at::Tensor& x, const ConvFusion& fusion) con
 void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
   const bool are_rows = x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
                         y.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (shape.kernel != 1 || !is_plain() || !are_rows ||
-      !kernels::goes_by_amx(x, shape.in, shape.out)) {
+  if (shape.kernel != 1 || !branches.empty() || !are_rows || !kernels::goes_by_amx(x, shape)) {
     y.add_((*this)(x));
     return;
   }
   at::Tensor rows = y.permute({0, 2, 3, 1});
-  kernels::add_linear_(rows, x.permute({0, 2, 3, 1}), weight.data.flatten(1), bias);
+  kernels::amx_add_linear_(rows, x.permute({0, 2, 3, 1}), weight, bias);
 }
 
 at::Tensor upsampled(at::Tensor x, const Conv2d& conv, std::int64_t height, std::int64_t width) {
-  if (conv.is_plain() && height == 2 * x.size(2) && width == 2 * x.size(3))
-    return kernels::doubled_conv2d(std::move(x), conv.weight.data, conv.bias, conv.shape);
+  const bool is_doubled = height == 2 * x.size(2) && width == 2 * x.size(3);
+  if (is_doubled && conv.branches.empty())
+    return kernels::doubled_conv2d(std::move(x), conv.weight, conv.bias, conv.shape);
   x = upsample(x, height, width);
   return conv(x);
 }
 
 at::Tensor downsampled(const at::Tensor& x, const Conv2d& conv) {
   if (conv.shape.padding == 1) return conv(x);
-  if (conv.is_plain()) return kernels::halved_conv2d(x, conv.weight.data, conv.bias, conv.shape);
+  if (conv.branches.empty()) return kernels::halved_conv2d(x, conv.weight, conv.bias, conv.shape);
   return conv(at::pad(x, {0, 1, 0, 1}));
 }
 

@@ -56,8 +56,6 @@ struct Linear {
   std::vector<LowRank> branches;
 
   Linear(const WeightView& w, std::int64_t in, std::int64_t out, bool has_bias = true);
-  // Whether a product with the weight is all.
-  bool is_plain() const { return branches.empty() && weight.packing == Packing::None; }
   at::Tensor operator()(const at::Tensor& x) const;
   void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };
@@ -69,7 +67,6 @@ struct Conv2d {
   std::vector<LowRank> branches;
 
   Conv2d(const WeightView& w, const ConvShape& conv_shape);
-  bool is_plain() const { return branches.empty() && weight.packing == Packing::None; }
   at::Tensor operator()(const at::Tensor& x, const ConvFusion& fusion = {}) const;
   void add_to_(at::Tensor& y, const at::Tensor& x) const;
 };

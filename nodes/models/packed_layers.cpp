@@ -1,5 +1,7 @@
 #include "models/packed_layers.h"
 
+#include "kernels/amx_product.h"
+#include "kernels/gated.h"
 #include "kernels/panel_product.h"
 #include "kernels/unpack.h"
 #include "models/ops.h"
@@ -35,6 +37,7 @@ std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out) {
 at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
   if (weight.packing == Packing::None) return linear(x, weight.data, bias);
   const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
+  if (kernels::goes_by_amx(x, in, out)) return kernels::amx_linear(x, weight, bias);
   const bool wide = widens(x);
   if (!wide && unpacked_outputs(in, out) == out)
     return linear(x, kernels::unpacked_rows(weight, 0, out, x.scalar_type()), bias);
@@ -51,13 +54,20 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
   return y.view(shape);
 }
 
-at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const ConvShape& shape, const ConvFusion& fusion) {
-  if (weight.packing == Packing::None) return conv2d(x, weight.data, bias, shape, fusion);
-  const at::Tensor wide = widens(x) ? widened(x) : x;
-  const at::Tensor kernel = kernels::unpacked_rows(weight, 0, shape.out, wide.scalar_type());
-  const at::Tensor y = conv2d(wide, kernel, widens(x) ? widened(bias) : bias, shape, fusion);
-  return y.to(x.scalar_type());
+void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (weight.packing == Packing::None)
+    kernels::add_linear_(y, x, weight.data, bias);
+  else if (kernels::goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
+    kernels::amx_add_linear_(y, x, weight, bias);
+  else
+    y.add_(linear(x, weight, bias));
+}
+
+at::Tensor gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (weight.packing == Packing::None) return kernels::gated_linear(x, weight.data, bias);
+  return kernels::goes_by_amx(x, x.size(-1), weight.spec.shape[0] / 2)
+             ? kernels::amx_gated_linear(x, weight, bias)
+             : kernels::gated(linear(x, weight, bias));
 }
 
 }  // namespace emulsion::models

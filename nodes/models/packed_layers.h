@@ -2,8 +2,8 @@
 
 #include "models/layers.h"
 
-// Linear layers and convolutions whose weights may be packed: these are unpacked for each use, and
-// the ordinary product does the rest.  [any thread]
+// Linear layers whose weights may be packed.  Products in tile registers take these as they are;
+// before others they are unpacked for each use.  [any thread]
 namespace emulsion::models {
 
 // Numbers of a linear layer's weight that are unpacked at a time: in float32 they take 4 MiB, which
@@ -16,9 +16,10 @@ std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out);
 // x [..., in], weight [out, in] -> [..., out]
 at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
 
-// x [B, in, H, W], weight [out, in, kernel, kernel], of which all is unpacked at a time: the forms
-// of a convolution depend on the number of outputs, and all but the result is made for each.
-at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
-                  const ConvShape& shape, const ConvFusion& fusion = {});
+// Adds that to y [..., out].
+void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
+
+// x [..., in], weight [2 D, in] -> [..., D], see kernels/gated.h
+at::Tensor gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
 
 }  // namespace emulsion::models

@@ -10,8 +10,10 @@
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
+#include "fakes/packed.h"
 #include "fakes/reference.h"
 #include "kernels/amx_product.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -50,7 +52,7 @@ at::Tensor defined(const Layer& layer, const at::Tensor& map, MapChange change) 
 // Distance from the definition in float64 of the same numbers.
 double error(const AmxMap& map, std::int64_t out) {
   const Layer layer(map, out);
-  const at::Tensor y = amx_conv2d(layer.x, layer.weight, layer.bias, map.change);
+  const at::Tensor y = amx_conv2d(layer.x, plain_weight(layer.weight), layer.bias, map.change);
   CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
   return fakes::distance(y, defined(layer, wide(layer.x), map.change));
 }
@@ -85,7 +87,8 @@ TEST_CASE("a large map goes by bands that know of each other's edges") {
   if (!is_there()) return;
   const c10::InferenceMode inference;
   for (const MapChange change : kChanges) CHECK(error({1, 150, 500, 96, change}, 32) < kRounded);
-  CHECK(amx_conv_scratch({1, 1024, 500, 96}, 32, 2) <= amx_conv_scratch({1, 512, 500, 96}, 32, 2));
+  CHECK(amx_conv_scratch({1, 1024, 500, 96}, 32, false, 2) <=
+        amx_conv_scratch({1, 512, 500, 96}, 32, false, 2));
 }
 
 TEST_CASE("a norm before a convolution is that of each sample, and zeros stay zeros around it") {
@@ -97,7 +100,7 @@ TEST_CASE("a norm before a convolution is that of each sample, and zeros stay ze
   const at::Tensor x = layer.x * at::randn({2, 1, 1, 1}).to(at::kBFloat16);
   const at::Tensor normed =
       at::silu(at::group_norm(wide(x), 4, wide(scale), wide(shift), 1e-5)).to(at::kBFloat16);
-  const at::Tensor y = amx_conv2d(x, layer.weight, layer.bias, MapChange::None,
+  const at::Tensor y = amx_conv2d(x, plain_weight(layer.weight), layer.bias, MapChange::None,
                                   {.norm = &norm, .shift = {}, .added = {}});
   CHECK(fakes::distance(y, defined(layer, wide(normed), MapChange::None)) < kRounded);
 }
@@ -111,10 +114,30 @@ TEST_CASE("what is added to a convolution is added before it is rounded") {
   const at::Tensor plain = defined(layer, wide(layer.x), MapChange::None);
   for (const std::int64_t samples : {1, 2}) {
     const at::Tensor shift = at::randn({samples, 32}).to(at::kBFloat16);
-    const at::Tensor y = amx_conv2d(layer.x, layer.weight, layer.bias, MapChange::None,
-                                    {.norm = nullptr, .shift = shift, .added = added});
+    const at::Tensor y =
+        amx_conv2d(layer.x, plain_weight(layer.weight), layer.bias, MapChange::None,
+                   {.norm = nullptr, .shift = shift, .added = added});
     const at::Tensor wanted = plain + wide(shift).view({samples, 32, 1, 1}) + wide(added);
     CHECK(fakes::distance(y, wanted) < wanted.abs().max().item<double>() / 256);
+  }
+}
+
+TEST_CASE(
+    "packed kernels are unpacked on the way to tile registers, whatever the map's size does") {
+  using enum MapChange;
+  if (!is_there()) return;
+  const c10::InferenceMode inference;
+  const at::Tensor bias = at::randn({64}).to(at::kBFloat16);
+  for (const std::int64_t in : {96, 672}) {  // the latter in runs
+    const at::Tensor x =
+        at::randn({2, in, 8, 8}).to(at::kBFloat16).contiguous(at::MemoryFormat::ChannelsLast);
+    for (const Packing packing : fakes::kPackings)
+      for (const MapChange change : {None, Doubled, Halved, HalvedAtEnd}) {
+        CAPTURE(to_text(packing));
+        const Weight weight = fakes::random_packed({64, in, 3, 3}, packing, at::kBFloat16);
+        const at::Tensor wanted = amx_conv2d(x, fakes::unpacked_weight(weight), bias, change);
+        CHECK(fakes::distance(amx_conv2d(x, weight, bias, change), wanted) == 0);
+      }
   }
 }
 

@@ -11,6 +11,7 @@
 #include "check.h"
 
 #include "fakes/reference.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -45,7 +46,7 @@ TEST_CASE("a convolution of a map that is doubled is that of its nearest neighbo
   for (const Type& type : kTypes) {
     const Layer layer(type.dtype);
     const at::Tensor large = at::upsample_nearest2d(layer.x, {2 * kHeight, 2 * kWidth});
-    const at::Tensor y = doubled_conv2d(layer.x, layer.weight, layer.bias, kSame);
+    const at::Tensor y = doubled_conv2d(layer.x, plain_weight(layer.weight), layer.bias, kSame);
     CHECK(fakes::distance(y, layer.defined(large, 1, 1)) < type.rounded);
   }
 }
@@ -58,7 +59,7 @@ TEST_CASE("a convolution of stride 2 has zeros on all sides, or on the far ones 
     CHECK(fakes::distance(conv2d(layer.x, layer.weight, layer.bias, half),
                           layer.defined(layer.x, 2, 1)) < type.rounded);
     const ConvShape at_end{.in = kIn, .out = kOut, .stride = 2, .padding = 0};
-    CHECK(fakes::distance(halved_conv2d(layer.x, layer.weight, layer.bias, at_end),
+    CHECK(fakes::distance(halved_conv2d(layer.x, plain_weight(layer.weight), layer.bias, at_end),
                           layer.defined(at::pad(layer.x, {0, 1, 0, 1}), 2, 0)) < type.rounded);
   }
 }

@@ -1,5 +1,7 @@
 #include "models/unet.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
@@ -80,11 +82,23 @@ TEST_CASE("each sample of a batch has its own pooled text and sizes") {
   CHECK(fakes::distance(predicted(0, 3).narrow(0, 1, 1), predicted(1, 1)) < 1e-4);
 }
 
-// diffusers' own is 3 to 8.2 % away, as the processor multiplies: the latter in tile registers.
-TEST_CASE("a UNet in bfloat16 is within 8.5% of float32's") {
+// Of many samples, since a network of random weights makes the distance of one a matter of chance.
+// With tile registers, diffusers' own is 5.7 % with channels last and 6.2 % with contiguous maps,
+// by the same count.
+TEST_CASE("a UNet in bfloat16 is within 6.5% of float32's") {
   const c10::InferenceMode inference;
-  const LoadedUnet loaded(fakes::reference_model("sd21_base_like"), c10::kBFloat16);
-  CHECK(error_of(loaded, fakes::reference_tensors("sd21_base_like"), "unet") < 0.085);
+  const LoadedUnet narrow(fakes::reference_model("sd21_base_like"), c10::kBFloat16);
+  const LoadedUnet wide(fakes::reference_model("sd21_base_like"));
+  constexpr int kSamples = 40;
+  double sum = 0;
+  for (int i = 0; i < kSamples; ++i) {
+    const at::Tensor latent = at::randn({1, 4, 8, 16}), hidden = at::randn({1, 77, 40});
+    const at::Tensor wanted = wide.unet(latent, 500, hidden, kGoOn);
+    const at::Tensor got =
+        narrow.unet(latent.to(at::kBFloat16), 500, hidden.to(at::kBFloat16), kGoOn).to(at::kFloat);
+    sum += (got.sub(wanted).norm() / wanted.norm()).item<double>();
+  }
+  CHECK(sum / kSamples < 0.065);
 }
 
 TEST_CASE("a batch gives what its samples give alone") {
