@@ -72,9 +72,10 @@ void copy_rows(const Bfloat16Bits* from, std::int64_t stride, std::int64_t rows,
   }
 }
 
-EMULSION_VECTOR_CLONES void divide(const float* values, float sum, std::int64_t width,
-                                   Bfloat16Bits* y) {
-  for (std::int64_t c = 0; c < width; ++c) narrow(values[c] / sum, y[c]);
+// -> y, rounded
+EMULSION_VECTOR_CLONES void scale(const float* values, float factor, std::int64_t width,
+                                  Bfloat16Bits* y) {
+  for (std::int64_t c = 0; c < width; ++c) narrow(factor * values[c], y[c]);
 }
 
 EMULSION_VECTOR_CLONES void scale(float* values, float factor, std::int64_t width) {
@@ -163,8 +164,8 @@ class Attending {
       if (!sum_up(Look::First, count, packed, buffer)) sum_up(Look::All, count, packed, buffer);
     }
     for (std::int64_t i = 0; i < count; ++i)
-      divide(buffer.sums + i * at_.columns, buffer.together[i * kAmxSumColumns], shape_.head_width,
-             sample.y + (query + i) * sample.y_stride + column);
+      scale(buffer.sums + i * at_.columns, 1 / buffer.together[i * kAmxSumColumns],
+            shape_.head_width, sample.y + (query + i) * sample.y_stride + column);
   }
 
   // Whether all sums are within the range of floats.
@@ -186,26 +187,23 @@ class Attending {
   // Those from `key` on, for queries from `query` on.
   void add_keys(Look look, std::int64_t key, std::int64_t query, const float* packed,
                 const Buffer& buffer, float* highest) const {
-    AmxScores scores{.queries = buffer.queries + query * at_.width,
-                     .keys = packed + key * at_.width / 2,
-                     .width = at_.width,
-                     .count = std::min(kKeys, shape_.keys - key),
-                     .padded = std::min(kKeys, at_.keys - key),
-                     .scale = scale_};
+    const AmxScores scores{.queries = buffer.queries + query * at_.width,
+                           .keys = packed + key * at_.width / 2,
+                           .width = at_.width,
+                           .count = std::min(kKeys, shape_.keys - key),
+                           .padded = std::min(kKeys, at_.keys - key),
+                           .scale = scale_};
     const AmxValues values{.panels = packed + at_.packed_keys() + key / 2 * kPanelColumns,
                            .distance = at_.panel(),
                            .columns = at_.columns,
                            .sums = buffer.sums + query * at_.columns,
                            .together = buffer.together + query * kAmxSumColumns};
-    if (look == Look::All) {
-      raise(scores, values, highest);
-    } else if (key == 0) {
-      AmxScores first = scores;
-      first.padded = kAmxKeyBlock;
-      raise_amx(first, highest);
-    }
     Bfloat16Bits* const weights = buffer.weights + query * kWeights;
-    weigh_amx(scores, highest, weights, kWeights);
+    if (look == Look::All) raise(scores, values, highest);
+    if (look == Look::First && key == 0)
+      raise_and_weigh_amx(scores, highest, weights, kWeights);
+    else
+      weigh_amx(scores, highest, weights, kWeights);
     add_values_amx(weights, kWeights, scores.padded, values);
   }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "kernels/amx_tiles.h"
+#include "kernels/vector_lanes.h"
 #include "kernels/vector_near.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
@@ -50,11 +52,13 @@ struct Present {
 
 EMULSION_AMX EMULSION_INLINED void raise_block(const float* scores, const Present& present,
                                                float scale, float* highest) {
+  const __m512 lowest = _mm512_set1_ps(std::numeric_limits<float>::lowest());
   for (std::int64_t i = 0; i < kAmxQueries; ++i) {
     const __m512 even = _mm512_loadu_ps(scores + i * kAmxKeyBlock),
                  odd = _mm512_loadu_ps(scores + i * kAmxKeyBlock + kTile);
-    const float most = std::max(_mm512_mask_reduce_max_ps(present.even, even),
-                                _mm512_mask_reduce_max_ps(present.odd, odd));
+    const __m512 both =
+        _mm512_mask_max_ps(_mm512_mask_mov_ps(lowest, present.even, even), present.odd, even, odd);
+    const float most = highest_lane(reinterpret_cast<WideLanes>(both));
     highest[i] = std::max(highest[i], scale * most);
   }
 }
@@ -152,18 +156,36 @@ EMULSION_AMX void raise_amx(const AmxScores& scores, float* highest) {
   }
 }
 
+namespace {
+
 // Scores lie in memory for a block's time before they are read: what a tile register has stored
 // cannot be read before it has reached the cache.
-EMULSION_AMX void weigh_amx(const AmxScores& scores, const float* highest, Bfloat16Bits* weights,
-                            std::int64_t stride) {
-  alignas(64) float blocks[2][kBlock];
-  score(scores, 0, blocks[0]);
+EMULSION_AMX EMULSION_INLINED void weigh_blocks(const AmxScores& scores, float (*blocks)[kBlock],
+                                                const float* highest, Bfloat16Bits* weights,
+                                                std::int64_t stride) {
   for (std::int64_t key = 0; key < scores.padded; key += kAmxKeyBlock) {
     const std::int64_t next = key + kAmxKeyBlock, at = key / kAmxKeyBlock % 2;
     if (next < scores.padded) score(scores, next, blocks[1 - at]);
     weigh_block(blocks[at], Present(scores.count - key), scores.scale, highest, weights + key,
                 stride);
   }
+}
+
+}  // namespace
+
+EMULSION_AMX void weigh_amx(const AmxScores& scores, const float* highest, Bfloat16Bits* weights,
+                            std::int64_t stride) {
+  alignas(64) float blocks[2][kBlock];
+  score(scores, 0, blocks[0]);
+  weigh_blocks(scores, blocks, highest, weights, stride);
+}
+
+EMULSION_AMX void raise_and_weigh_amx(const AmxScores& scores, float* highest,
+                                      Bfloat16Bits* weights, std::int64_t stride) {
+  alignas(64) float blocks[2][kBlock];
+  score(scores, 0, blocks[0]);
+  raise_block(blocks[0], Present(scores.count), scores.scale, highest);
+  weigh_blocks(scores, blocks, highest, weights, stride);
 }
 
 EMULSION_AMX void add_values_amx(const Bfloat16Bits* weights, std::int64_t stride,
@@ -187,6 +209,8 @@ AmxTiles::~AmxTiles() {}
 void raise_amx(const AmxScores& /*scores*/, float* /*highest*/) {}
 void weigh_amx(const AmxScores& /*scores*/, const float* /*highest*/, Bfloat16Bits* /*weights*/,
                std::int64_t /*stride*/) {}
+void raise_and_weigh_amx(const AmxScores& /*scores*/, float* /*highest*/, Bfloat16Bits* /*weights*/,
+                         std::int64_t /*stride*/) {}
 void add_values_amx(const Bfloat16Bits* /*weights*/, std::int64_t /*stride*/,
                     std::int64_t /*padded*/, const AmxValues& /*values*/) {}
 

@@ -46,6 +46,10 @@ void raise_amx(const AmxScores& scores, float* highest);
 void weigh_amx(const AmxScores& scores, const float* highest, Bfloat16Bits* weights,
                std::int64_t stride);
 
+// The same after raise_amx() with the first kAmxKeyBlock keys alone.
+void raise_and_weigh_amx(const AmxScores& scores, float* highest, Bfloat16Bits* weights,
+                         std::int64_t stride);
+
 // Adds the values of `padded` keys, and their weights, to the sums.
 void add_values_amx(const Bfloat16Bits* weights, std::int64_t stride, std::int64_t padded,
                     const AmxValues& values);
