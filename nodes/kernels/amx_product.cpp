@@ -297,18 +297,19 @@ at::Tensor in_its_shape(const Weight& weight) {
 }
 
 at::Tensor amx_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
   return multiplied(x, AmxWeight(weight), bias);
 }
 
 void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const Weight& weight,
                      const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
   multiply_rows(x, AmxWeight(weight), bias, true, y);
 }
 
 at::Tensor amx_gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_gated_linear", std::vector<c10::IValue>({x, in_its_shape(weight)}));
+  RECORD_FUNCTION("amx_gated_linear",
+                  std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
   AmxWeight both(weight);
   both.out /= 2;
   both.is_gated = true;

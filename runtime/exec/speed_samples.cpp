@@ -162,7 +162,7 @@ SpeedSamples speed_samples(c10::Device device, c10::ScalarType dtype, std::int64
       .product = {make.product(0.25, 4096, 320, 2560), make.product(0.15, 4096, 1280, 320),
                   make.product(0.2, 1024, 640, 5120), make.product(0.2, 256, 1280, 10240),
                   make.product(0.1, 256, 1280, 1280), make.product(0.1, 77, 1024, 4096)},
-      .attention = {make.attention(0.85, 1024, 4096, 5, 64),
+      .attention = {make.attention(0.85, 2048, 4096, 5, 64),
                     make.attention(0.1, 1024, 1024, 10, 64), make.attention(0.05, 4096, 77, 5, 64)},
       // Maps that no cache holds, as in a run, where each operation makes its result anew.
       .traffic = {make.group_norm(0.5, 128, 512), make.silu(0.2, 128, 512),
