@@ -34,7 +34,8 @@ NOWHERE = re.compile(r"^error: .*'expr-type' \[readability-identifier-naming.*\n
 
 def tidy(build: Path, file: Path) -> tuple[list[str], bool]:
     """What was found in a file, and whether clang 14 could read all of it: parts of C++20 that gcc
-    12 knows (views, captured bindings) are errors to it, and say nothing of the code."""
+    12 knows (views, captured bindings) are errors to it, and say nothing of the code; neither do
+    parameters that are used in what it could not read, of which gcc tells."""
     command = ["clang-tidy-14", "-quiet", "-p", str(build), str(file)]
     command += ["--extra-arg=-Wno-unknown-warning-option", "--extra-arg=-Wno-unknown-pragmas"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -43,7 +44,10 @@ def tidy(build: Path, file: Path) -> tuple[list[str], bool]:
     ours = [text for text in findings if "[clang-diagnostic-error]" not in text]
     if done.returncode != 0 and not findings and told.strip():
         ours = [told + done.stderr]
-    return ours, len(ours) == len(findings)
+    complete = len(ours) == len(findings)
+    if not complete:
+        ours = [text for text in ours if "[misc-unused-parameters" not in text]
+    return ours, complete
 
 
 def main() -> int:

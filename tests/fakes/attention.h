@@ -15,7 +15,8 @@ inline at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, cons
   const auto split = [heads](const at::Tensor& x) {
     return x.to(at::kDouble).unflatten(-1, {heads, -1}).transpose(1, 2);
   };
-  const double root = std::sqrt(static_cast<double>(q.size(2) / heads));
+  const std::int64_t width = q.size(2) / heads;
+  const double root = std::sqrt(static_cast<double>(width));
   const at::Tensor scores = split(q).matmul(split(k).transpose(2, 3)) / root;
   return scores.softmax(-1).matmul(split(v)).transpose(1, 2).flatten(2);
 }

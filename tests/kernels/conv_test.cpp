@@ -35,42 +35,43 @@ struct Layer {
   }
 };
 
-struct Type {
+struct Precision {
   c10::ScalarType dtype;
   double rounded;
 };
-constexpr Type kTypes[] = {{at::kFloat, 1e-4}, {at::kBFloat16, 6e-2}};
+constexpr Precision kPrecisions[] = {{at::kFloat, 1e-4}, {at::kBFloat16, 6e-2}};
 
 TEST_CASE("a convolution of a map that is doubled is that of its nearest neighbours") {
   const c10::InferenceMode inference;
-  for (const Type& type : kTypes) {
-    const Layer layer(type.dtype);
+  for (const Precision& precision : kPrecisions) {
+    const Layer layer(precision.dtype);
     const at::Tensor large = at::upsample_nearest2d(layer.x, {2 * kHeight, 2 * kWidth});
     const at::Tensor y = doubled_conv2d(layer.x, plain_weight(layer.weight), layer.bias, kSame);
-    CHECK(fakes::distance(y, layer.defined(large, 1, 1)) < type.rounded);
+    CHECK(fakes::distance(y, layer.defined(large, 1, 1)) < precision.rounded);
   }
 }
 
 TEST_CASE("a convolution of stride 2 has zeros on all sides, or on the far ones alone") {
   const c10::InferenceMode inference;
-  for (const Type& type : kTypes) {
-    const Layer layer(type.dtype);
+  for (const Precision& precision : kPrecisions) {
+    const Layer layer(precision.dtype);
     const ConvShape half{.in = kIn, .out = kOut, .stride = 2};
     CHECK(fakes::distance(conv2d(layer.x, layer.weight, layer.bias, half),
-                          layer.defined(layer.x, 2, 1)) < type.rounded);
+                          layer.defined(layer.x, 2, 1)) < precision.rounded);
     const ConvShape at_end{.in = kIn, .out = kOut, .stride = 2, .padding = 0};
     CHECK(fakes::distance(halved_conv2d(layer.x, plain_weight(layer.weight), layer.bias, at_end),
-                          layer.defined(at::pad(layer.x, {0, 1, 0, 1}), 2, 0)) < type.rounded);
+                          layer.defined(at::pad(layer.x, {0, 1, 0, 1}), 2, 0)) < precision.rounded);
   }
 }
 
 TEST_CASE("what is done besides a convolution is the same on all processors") {
   const c10::InferenceMode inference;
-  for (const Type& type : kTypes) {
-    const Layer layer(type.dtype);
-    const at::Tensor shift = at::randn({2, kOut}).to(type.dtype),
-                     added = in_map_layout(at::randn({2, kOut, kHeight, kWidth}).to(type.dtype)),
-                     scale = at::randn({kIn}).to(type.dtype);
+  for (const Precision& precision : kPrecisions) {
+    const Layer layer(precision.dtype);
+    const at::Tensor shift = at::randn({2, kOut}).to(precision.dtype),
+                     added =
+                         in_map_layout(at::randn({2, kOut, kHeight, kWidth}).to(precision.dtype)),
+                     scale = at::randn({kIn}).to(precision.dtype);
     const GroupNormWeights norm{8, scale, scale, 1e-5};
     const bool is_taken = takes_norm(layer.x, kSame);
     const at::Tensor y =
@@ -78,9 +79,9 @@ TEST_CASE("what is done besides a convolution is the same on all processors") {
                {.norm = is_taken ? &norm : nullptr, .shift = shift, .added = added});
     const at::Tensor normed =
         at::silu(at::group_norm(wide(layer.x), 8, wide(scale), wide(scale), 1e-5));
-    const at::Tensor wanted = layer.defined(is_taken ? normed.to(type.dtype) : layer.x, 1, 1) +
+    const at::Tensor wanted = layer.defined(is_taken ? normed.to(precision.dtype) : layer.x, 1, 1) +
                               wide(shift).view({2, kOut, 1, 1}) + wide(added);
-    CHECK(fakes::distance(y, wanted) < type.rounded);
+    CHECK(fakes::distance(y, wanted) < precision.rounded);
   }
 }
 
