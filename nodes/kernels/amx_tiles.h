@@ -22,17 +22,18 @@ inline constexpr std::int64_t kWordBytes = 4;
 inline constexpr std::int64_t kTileRowBytes = kTileWords * kWordBytes;
 
 // What a register holds: of sums `count` rows x 16 words, of rows `count` x depth, of panels depth
-// x 16.
+// x 16.  Of the second sixteen rows, whose sums are in registers 2 and 3, there are `second`.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start = 0, reserved[14] = {};
   std::uint16_t bytes[16] = {};
   std::uint8_t rows[16] = {};
 
-  TileConfig(std::int64_t count, std::int64_t depth) {
+  TileConfig(std::int64_t count, std::int64_t depth) : TileConfig(count, count, depth) {}
+  TileConfig(std::int64_t count, std::int64_t second, std::int64_t depth) {
     for (int i = 0; i < 8; ++i) {
-      const bool is_row = i == 4 || i == 5;
+      const bool is_row = i == 4 || i == 5, is_second = i == 2 || i == 3 || i == 5;
       bytes[i] = static_cast<std::uint16_t>((is_row ? depth : kTileWords) * kWordBytes);
-      rows[i] = static_cast<std::uint8_t>(i < 6 ? count : depth);
+      rows[i] = static_cast<std::uint8_t>(i >= 6 ? depth : is_second ? second : count);
     }
   }
 };

@@ -113,20 +113,20 @@ EMULSION_AMX EMULSION_INLINED void multiply_rows(const TileProduct& product, con
 EMULSION_AMX void multiply_pass(const TileProduct& product, const Pass& pass) {
   if (pass.steps == 0) return;
   std::int64_t m = 0;
-  if (product.count >= kTileWords) {
-    const TileConfig config(kTileWords, pass.depth);
-    load_config(config);
+  if (product.count >= 2 * kTileWords) {
+    load_config(TileConfig(kTileWords, pass.depth));
     for (; m + 2 * kTileWords <= product.count; m += 2 * kTileWords)
       multiply_rows<2>(product, pass, m);
-    if (m + kTileWords <= product.count) {
-      multiply_rows<1>(product, pass, m);
-      m += kTileWords;
-    }
   }
-  if (m == product.count) return;
-  const TileConfig config(product.count - m, pass.depth);
-  load_config(config);
-  multiply_rows<1>(product, pass, m);
+  const std::int64_t left = product.count - m;
+  if (left == 0) return;
+  if (left > kTileWords) {
+    load_config(TileConfig(kTileWords, left - kTileWords, pass.depth));
+    multiply_rows<2>(product, pass, m);
+  } else {
+    load_config(TileConfig(left, pass.depth));
+    multiply_rows<1>(product, pass, m);
+  }
 }
 
 std::int64_t distance(const void* const* rows) {

@@ -36,7 +36,7 @@ constexpr double kRounded = 1.0 / 256;  // of the result alone
 TEST_CASE("a product in tile registers gives what the definition gives") {
   if (!is_there()) return;
   const c10::InferenceMode inference;
-  for (const std::int64_t rows : {16, 31, 97, 640})
+  for (const std::int64_t rows : {16, 25, 31, 48, 97, 640})
     for (const std::int64_t in : {32, 96})
       for (const std::int64_t out : {32, 320}) CHECK(error(rows, in, out) < kRounded);
 }
