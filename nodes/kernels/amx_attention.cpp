@@ -4,6 +4,7 @@
 
 #include <array>
 #include <limits>
+#include <numbers>
 
 #include "kernels/amx_pack.h"
 #include "kernels/amx_scores.h"
@@ -112,7 +113,7 @@ class Attending {
         at_(shape),
         packed_(at::empty({at_.heads, at_.head()}, at::kFloat)),
         buffers_(at::empty({at::get_num_threads(), at_.thread()}, at::kFloat)),
-        scale_(static_cast<float>(1.4426950408889634 /  // log2(e)
+        scale_(static_cast<float>(std::numbers::log2e /
                                   std::sqrt(static_cast<double>(shape.head_width)))) {}
 
   void run(const Sample& sample) {
@@ -176,12 +177,9 @@ class Attending {
     for (std::int64_t key = 0; key < at_.keys; key += kKeys)
       for (std::int64_t i = 0; i < count; i += kAmxQueries)
         add_keys(look, key, i, packed, buffer, highest.data() + i);
-    const auto is_within = [&](std::int64_t i) {
-      return buffer.together[i * kAmxSumColumns] < kMostSum;
-    };
-    bool all = true;
-    for (std::int64_t i = 0; i < count; ++i) all = all && is_within(i);
-    return all;
+    for (std::int64_t i = 0; i < count; ++i)  // no number is not less
+      if (!(buffer.together[i * kAmxSumColumns] < kMostSum)) return false;
+    return true;
   }
 
   // Those from `key` on, for queries from `query` on.

@@ -49,9 +49,9 @@ at::Tensor amx_conv2d(const at::Tensor& x, const Weight& weight, const at::Tenso
   const at::Tensor wide_bias = bias_of(bias, fusion);
   at::Tensor y = result_of(x, shape, out);
   const at::Tensor map = at::empty({grid.copied(), shape.channels}, x.options());
-  const at::Tensor scratch = at::empty(
-      {product_scratch(shape, grid, out, weight.packing != Packing::None, at::get_num_threads())},
-      wide_bias.options());
+  const at::Tensor scratch =
+      at::empty({product_scratch(shape, grid, out, kernels.is_packed(), at::get_num_threads())},
+                wide_bias.options());
   std::optional<ChannelAffine> affine;
   if (fusion.norm != nullptr) affine = affine_of(x, *fusion.norm);
   for (std::int64_t first = 0; first < grid.rows(); first += grid.rows_a_band()) {

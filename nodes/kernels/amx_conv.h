@@ -12,7 +12,7 @@ namespace emulsion::kernels {
 
 // 3x3 convolutions as products in the tile registers of AMX (amx_product.h), on copies of a map by
 // bands (amx_map.h).
-// x [B, in, H, W] channels last, weight [out, in, 3, 3] contiguous or packed, bias [out], bfloat16
+// x [B, in, H, W] channels last, weight [out, in, 3, 3], also packed, bias [out], bfloat16
 // on the CPU -> [B, out, H', W'] channels last
 at::Tensor amx_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                       MapChange change = MapChange::None, const ConvFusion& fusion = {});

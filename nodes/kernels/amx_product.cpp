@@ -128,10 +128,12 @@ class Product {
   Numbers numbers(std::int64_t row, std::int64_t first, std::int64_t count,
                   Bfloat16Bits* unpacked) const {
     const std::int64_t whole = rows_.depth * (weight_.kernel == AmxKernel::Matrix ? 1 : kKernel);
-    if (weight_.packing == Packing::None)
-      return {static_cast<const Bfloat16Bits*>(weight_.first) + row * whole + first, whole};
-    const auto* bytes = static_cast<const std::uint8_t*>(weight_.first) + row * weight_.row_bytes;
-    for (std::int64_t i = 0; i < kPanelColumns; ++i, bytes += weight_.row_bytes)
+    const void* const rows = weight_.rows.const_data_ptr();
+    if (!weight_.is_packed())
+      return {static_cast<const Bfloat16Bits*>(rows) + row * whole + first, whole};
+    const std::int64_t apart = weight_.rows.size(1);
+    const auto* bytes = static_cast<const std::uint8_t*>(rows) + row * apart;
+    for (std::int64_t i = 0; i < kPanelColumns; ++i, bytes += apart)
       unpack_numbers(bytes, first, count, weight_.packing, unpacked + i * count);
     return {unpacked, count};
   }
@@ -210,6 +212,17 @@ class Product {
   std::vector<std::vector<std::int64_t>> segments_;    // where taps begin, in bytes, by group
 };
 
+AmxShape shape_of(const AmxRows& rows, const AmxWeight& weight) {
+  std::size_t taps = 0;
+  for (const AmxTaps& group : rows.groups) taps += group.begins.size();
+  return {.count = rows.count,
+          .depth = rows.depth,
+          .taps = static_cast<std::int64_t>(taps),
+          .out = weight.out,
+          .is_gated = weight.is_gated,
+          .is_packed = weight.is_packed()};
+}
+
 std::int64_t thread_scratch(const AmxShape& shape, std::int64_t threads) {
   const Cut cut(shape, threads);
   return rounded_up(cut.packed(shape), kPanelColumns) + rounded_up(cut.sums(shape), kPanelColumns) +
@@ -219,10 +232,7 @@ std::int64_t thread_scratch(const AmxShape& shape, std::int64_t threads) {
 }  // namespace
 
 AmxWeight::AmxWeight(const Weight& weight)
-    : first(weight.data.const_data_ptr()),
-      out(weight.spec.shape[0]),
-      packing(weight.packing),
-      row_bytes(weight.packing == Packing::None ? 0 : weight.data.size(1)) {}
+    : rows(weight.data.contiguous()), out(weight.spec.shape[0]), packing(weight.packing) {}
 
 bool amx_takes(c10::ScalarType dtype, std::int64_t rows, std::int64_t in, std::int64_t out) {
   return dtype == at::kBFloat16 && rows >= kFewestRows && in % kUnit == 0 && out % kUnit == 0 &&
@@ -236,14 +246,7 @@ std::int64_t AmxShape::scratch(std::int64_t threads) const {
 void multiply_amx(const AmxRows& rows, const AmxWeight& weight, const AmxResult& result,
                   const at::Tensor& scratch) {
   const std::int64_t threads = at::get_num_threads();
-  std::size_t taps = 0;
-  for (const AmxTaps& group : rows.groups) taps += group.begins.size();
-  const AmxShape shape{.count = rows.count,
-                       .depth = rows.depth,
-                       .taps = static_cast<std::int64_t>(taps),
-                       .out = weight.out,
-                       .is_gated = weight.is_gated,
-                       .is_packed = weight.packing != Packing::None};
+  const AmxShape shape = shape_of(rows, weight);
   const Product product(rows, weight, shape, result);
   const std::int64_t apart = thread_scratch(shape, threads);
   std::vector<std::int64_t> held(static_cast<std::size_t>(threads), -1);
@@ -263,19 +266,14 @@ void multiply_rows(const at::Tensor& x, const AmxWeight& weight, const at::Tenso
   const auto options = x.options().dtype(at::kFloat);
   const at::Tensor wide_bias =
       bias.defined() ? bias.to(at::kFloat).contiguous() : at::zeros({biases}, options);
-  const AmxShape whole{.count = rows.size(0),
+  const AmxRows factor{.first = rows.const_data_ptr(),
+                       .count = rows.size(0),
+                       .stride = in,
                        .depth = in,
-                       .taps = 1,
-                       .out = weight.out,
-                       .is_gated = weight.is_gated,
-                       .is_packed = weight.packing != Packing::None};
-  const at::Tensor scratch = at::empty({whole.scratch(at::get_num_threads())}, options);
-  multiply_amx({.first = rows.const_data_ptr(),
-                .count = rows.size(0),
-                .stride = in,
-                .depth = in,
-                .groups = {{.begins = {0}, .places = {}}}},
-               weight,
+                       .groups = {{.begins = {0}, .places = {}}}};
+  const at::Tensor scratch =
+      at::empty({shape_of(factor, weight).scratch(at::get_num_threads())}, options);
+  multiply_amx(factor, weight,
                {.y = y.mutable_data_ptr(),
                 .bias = wide_bias.const_data_ptr<float>(),
                 .added = is_added ? y.const_data_ptr() : nullptr},
@@ -290,6 +288,11 @@ at::Tensor multiplied(const at::Tensor& x, const AmxWeight& weight, const at::Te
   return y;
 }
 
+// What linear layers are recorded with, of which some have a 1x1 kernel.
+std::vector<c10::IValue> recorded(const at::Tensor& x, const Weight& weight) {
+  return {x, in_its_shape(weight).flatten(1)};
+}
+
 }  // namespace
 
 at::Tensor in_its_shape(const Weight& weight) {
@@ -297,19 +300,18 @@ at::Tensor in_its_shape(const Weight& weight) {
 }
 
 at::Tensor amx_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
+  RECORD_FUNCTION("amx_linear", recorded(x, weight));
   return multiplied(x, AmxWeight(weight), bias);
 }
 
 void amx_add_linear_(const at::Tensor& y, const at::Tensor& x, const Weight& weight,
                      const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_linear", std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
+  RECORD_FUNCTION("amx_linear", recorded(x, weight));
   multiply_rows(x, AmxWeight(weight), bias, true, y);
 }
 
 at::Tensor amx_gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("amx_gated_linear",
-                  std::vector<c10::IValue>({x, in_its_shape(weight).flatten(1)}));
+  RECORD_FUNCTION("amx_gated_linear", recorded(x, weight));
   AmxWeight both(weight);
   both.out /= 2;
   both.is_gated = true;

@@ -39,14 +39,14 @@ enum class AmxKernel {
 };
 
 struct AmxWeight {
-  const void* first;  // bfloat16, or packed rows, which each thread unpacks a slice at a time
+  at::Tensor rows;  // bfloat16, or packed bytes [out, row], which threads unpack a slice at a time
   std::int64_t out;
   AmxKernel kernel = AmxKernel::Matrix;
   bool is_gated = false;  // twice as many rows: values and then gates, see gated.h
   Packing packing = Packing::None;
-  std::int64_t row_bytes = 0;  // of packed rows
 
   explicit AmxWeight(const Weight& weight);
+  bool is_packed() const { return packing != Packing::None; }
 };
 
 // `scratch` is from AmxShape.

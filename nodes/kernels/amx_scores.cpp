@@ -17,28 +17,12 @@ constexpr std::int64_t kBlock = kAmxQueries * kAmxKeyBlock;
 
 // Scores of 32 queries and 32 keys -> [32, 32]
 EMULSION_AMX EMULSION_INLINED void score(const AmxScores& s, std::int64_t first, float* to) {
-  const std::int64_t words = s.width / 2, row = s.width * 2;
-  const Bfloat16Bits *const upper = s.queries, *const lower = upper + kTile * s.width;
-  const float *const even = s.keys + first * words, *const odd = even + kTile * words;
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (std::int64_t k = 0; k < words; k += kTile) {
-    _tile_loadd(6, even + k * kTile, kTileRowBytes);
-    _tile_loadd(4, upper + 2 * k, row);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, odd + k * kTile, kTileRowBytes);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, lower + 2 * k, row);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  constexpr std::int64_t kRow = kAmxKeyBlock * 4;
-  _tile_stored(0, to, kRow);
-  _tile_stored(1, to + kTile, kRow);
-  _tile_stored(2, to + kBlock / 2, kRow);
-  _tile_stored(3, to + kBlock / 2 + kTile, kRow);
+  const std::int64_t words = s.width / 2;
+  clear_sums<2, 2>();
+  add_products<2, 2>({reinterpret_cast<const char*>(s.queries), s.width * 2, s.keys + first * words,
+                      words * kTile},
+                     words / kTile);
+  store_sums<2, 2>({to, kAmxKeyBlock});
 }
 
 // Which of a block's keys there are.
@@ -79,38 +63,17 @@ EMULSION_AMX EMULSION_INLINED void weigh_block(const float* scores, const Presen
   }
 }
 
-// Two tiles of weights times one or two panels.
+// Two tiles of weights times one or two panels of values, from a column on.
 template <int kPanels>
 EMULSION_AMX EMULSION_INLINED void add_panels(const Bfloat16Bits* weights, std::int64_t stride,
-                                              std::int64_t padded, const float* panel,
-                                              std::int64_t distance, float* sums,
-                                              std::int64_t columns) {
-  const std::int64_t row = columns * 4, weight_row = stride * 2;
-  float* const below = sums + kTile * columns;
-  _tile_loadd(0, sums, row);
-  _tile_loadd(2, below, row);
-  if constexpr (kPanels == 2) {
-    _tile_loadd(1, sums + kTile, row);
-    _tile_loadd(3, below + kTile, row);
-  }
-  for (std::int64_t k = 0; k < padded; k += kAmxKeyBlock) {
-    _tile_loadd(6, panel + k / 2 * kTile, kTileRowBytes);
-    _tile_loadd(4, weights + k, weight_row);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kPanels == 2) {
-      _tile_loadd(7, panel + distance + k / 2 * kTile, kTileRowBytes);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    _tile_loadd(5, weights + kTile * stride + k, weight_row);
-    _tile_dpbf16ps(2, 5, 6);
-    if constexpr (kPanels == 2) _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_stored(0, sums, row);
-  _tile_stored(2, below, row);
-  if constexpr (kPanels == 2) {
-    _tile_stored(1, sums + kTile, row);
-    _tile_stored(3, below + kTile, row);
-  }
+                                              std::int64_t padded, const AmxValues& values,
+                                              std::int64_t column) {
+  const TileBlock sums{values.sums + column, values.columns};
+  load_sums<2, kPanels>(sums);
+  add_products<2, kPanels>({reinterpret_cast<const char*>(weights), stride * 2,
+                            values.panels + column / kTile * values.distance, values.distance},
+                           padded / kAmxKeyBlock);
+  store_sums<2, kPanels>(sums);
 }
 
 // A tile of pairs whose first column is ones.
@@ -118,7 +81,7 @@ struct alignas(64) OnesTile {
   std::array<std::uint32_t, kTileSize> words = {};
 
   OnesTile() {
-    for (std::size_t i = 0; i < words.size(); i += kTile) words[i] = 0x3F803F80;
+    for (std::size_t i = 0; i < words.size(); i += kTile) words[i] = kOnes;
   }
 };
 
@@ -192,11 +155,8 @@ EMULSION_AMX void add_values_amx(const Bfloat16Bits* weights, std::int64_t strid
                                  std::int64_t padded, const AmxValues& values) {
   std::int64_t column = 0;
   for (; column + 2 * kTile <= values.columns; column += 2 * kTile)
-    add_panels<2>(weights, stride, padded, values.panels + column / kTile * values.distance,
-                  values.distance, values.sums + column, values.columns);
-  if (column < values.columns)
-    add_panels<1>(weights, stride, padded, values.panels + column / kTile * values.distance,
-                  values.distance, values.sums + column, values.columns);
+    add_panels<2>(weights, stride, padded, values, column);
+  if (column < values.columns) add_panels<1>(weights, stride, padded, values, column);
   add_weights(weights, stride, padded, values.together);
 }
 

@@ -44,5 +44,75 @@ EMULSION_AMX EMULSION_INLINED void load_config(const TileConfig& config) {
   _tile_loadconfig(&config);
 }
 
+// Sums of one or two tiles of rows and one or two panels, in memory.
+struct TileBlock {
+  float* first;
+  std::int64_t stride;  // in words
+
+  float* at(std::int64_t tile, std::int64_t panel) const {
+    return first + tile * kTileWords * stride + panel * kTileWords;
+  }
+};
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void clear_sums() {
+  _tile_zero(0);
+  if constexpr (kPanels == 2) _tile_zero(1);
+  if constexpr (kTiles == 2) _tile_zero(2);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_zero(3);
+}
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void load_sums(const TileBlock& sums) {
+  const std::int64_t stride = sums.stride * kWordBytes;
+  _tile_loadd(0, sums.at(0, 0), stride);
+  if constexpr (kPanels == 2) _tile_loadd(1, sums.at(0, 1), stride);
+  if constexpr (kTiles == 2) _tile_loadd(2, sums.at(1, 0), stride);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_loadd(3, sums.at(1, 1), stride);
+}
+
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void store_sums(const TileBlock& sums) {
+  const std::int64_t stride = sums.stride * kWordBytes;
+  _tile_stored(0, sums.at(0, 0), stride);
+  if constexpr (kPanels == 2) _tile_stored(1, sums.at(0, 1), stride);
+  if constexpr (kTiles == 2) _tile_stored(2, sums.at(1, 0), stride);
+  if constexpr (kTiles == 2 && kPanels == 2) _tile_stored(3, sums.at(1, 1), stride);
+}
+
+// One or two tiles of rows at x, `stride` bytes apart, and one or two panels, `distance` words
+// apart.
+struct TileFactors {
+  const char* x;
+  std::int64_t stride;
+  const float* panel;
+  std::int64_t distance;
+};
+
+// Adds so many of their products one after the other, each of `depth` words.
+template <int kTiles, int kPanels>
+EMULSION_AMX EMULSION_INLINED void add_products(const TileFactors& factors, std::int64_t steps,
+                                                std::int64_t depth = kTileWords) {
+  const auto [first, stride, panels, distance] = factors;
+  const char* x = first;
+  const float* w = panels;
+  for (std::int64_t step = 0; step < steps; ++step) {
+    _tile_loadd(6, w, kTileRowBytes);
+    _tile_loadd(4, x, stride);
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kPanels == 2) {
+      _tile_loadd(7, w + distance, kTileRowBytes);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if constexpr (kTiles == 2) {
+      _tile_loadd(5, x + kTileWords * stride, stride);
+      _tile_dpbf16ps(2, 5, 6);
+    }
+    if constexpr (kTiles == 2 && kPanels == 2) _tile_dpbf16ps(3, 5, 7);
+    x += depth * kWordBytes;
+    w += depth * kTileWords;
+  }
+}
+
 }  // namespace emulsion::kernels
 #endif

@@ -15,12 +15,6 @@ EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 sum(const float* sums, const float
   return _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_loadu_ps(bias));
 }
 
-EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 widened(const Bfloat16Bits* x) {
-  const __m512i bits =
-      _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
-}
-
 // Biases of a row's sample.  Rows come in order, so that it changes rarely.
 class Biases {
  public:
@@ -42,8 +36,7 @@ class Biases {
 };
 
 template <Kind kKind>
-EMULSION_AVX512_PAIRS EMULSION_INLINED void write(const AmxSums& sums, const AmxResult& result,
-                                                  std::int64_t out) {
+EMULSION_AVX512_PAIRS void write(const AmxSums& sums, const AmxResult& result, std::int64_t out) {
   Biases biases(result, out, sums.column);
   const auto* const added = static_cast<const Bfloat16Bits*>(result.added);
   auto* const y = static_cast<Bfloat16Bits*>(result.y);
@@ -55,8 +48,8 @@ EMULSION_AVX512_PAIRS EMULSION_INLINED void write(const AmxSums& sums, const Amx
     const std::int64_t at = row * out + sums.column;
     __m512 low = sum(values, bias), high = sum(values + kHalf, bias + kHalf);
     if constexpr (kKind == Kind::Added) {
-      low = _mm512_add_ps(low, widened(added + at));
-      high = _mm512_add_ps(high, widened(added + at + kHalf));
+      low = _mm512_add_ps(low, load_widened(added + at));
+      high = _mm512_add_ps(high, load_widened(added + at + kHalf));
     }
     if constexpr (kKind == Kind::Gated) {
       const float *const gates = values + sums.gates, *const gate_bias = bias + out;
@@ -67,28 +60,15 @@ EMULSION_AVX512_PAIRS EMULSION_INLINED void write(const AmxSums& sums, const Amx
   }
 }
 
-EMULSION_AVX512_PAIRS void write_plain(const AmxSums& sums, const AmxResult& result,
-                                       std::int64_t out) {
-  write<Kind::Plain>(sums, result, out);
-}
-EMULSION_AVX512_PAIRS void write_added(const AmxSums& sums, const AmxResult& result,
-                                       std::int64_t out) {
-  write<Kind::Added>(sums, result, out);
-}
-EMULSION_AVX512_PAIRS void write_gated(const AmxSums& sums, const AmxResult& result,
-                                       std::int64_t out) {
-  write<Kind::Gated>(sums, result, out);
-}
-
 }  // namespace
 
 void write_amx(const AmxSums& sums, const AmxResult& result, std::int64_t out) {
   if (sums.gates != 0)
-    write_gated(sums, result, out);
+    write<Kind::Gated>(sums, result, out);
   else if (result.added != nullptr)
-    write_added(sums, result, out);
+    write<Kind::Added>(sums, result, out);
   else
-    write_plain(sums, result, out);
+    write<Kind::Plain>(sums, result, out);
 }
 
 }  // namespace emulsion::kernels

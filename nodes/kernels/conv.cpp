@@ -33,11 +33,6 @@ at::Tensor linear_by_amx(const at::Tensor& map, const Weight& weight, const at::
   return amx_linear(map.permute({0, 2, 3, 1}), weight, bias).permute({0, 3, 1, 2});
 }
 
-Weight contiguous(Weight weight) {
-  weight.data = weight.data.contiguous();
-  return weight;
-}
-
 bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
   const WinogradShape tiled{shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3))};
   return keeps_size(shape) && bias.defined() && winograd_holds(x.scalar_type()) && tiled.pays();
@@ -65,7 +60,7 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
 at::Tensor conv_unpacked(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                          const ConvShape& shape) {
   if (weight.packing == Packing::None) return conv_alone(x, weight.data, bias, shape);
-  const bool wide = widens(x) && !panels_hold(x.scalar_type());
+  const bool wide = widens_weights(x);
   const c10::ScalarType dtype = wide ? at::kFloat : x.scalar_type();
   const at::Tensor numbers = unpacked_rows(weight, 0, shape.out, dtype);
   if (!wide) return conv_alone(x, numbers, bias, shape);
@@ -79,19 +74,14 @@ bool takes_norm(const at::Tensor& x, const ConvShape& shape) {
          x.is_contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-bool goes_by_amx(const at::Tensor& x, const ConvShape& shape) {
-  return goes_by_amx(x, shape, is_halving(shape) ? MapChange::Halved : MapChange::None);
-}
-
 at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                   const ConvShape& shape, const ConvFusion& fusion) {
-  const bool by_amx = bias.defined() && goes_by_amx(x, shape);
   const MapChange change = is_halving(shape) ? MapChange::Halved : MapChange::None;
+  const bool by_amx = bias.defined() && goes_by_amx(x, shape, change);
   if (by_amx && (keeps_size(shape) || is_halving(shape)))
-    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, change, fusion);
-  at::Tensor y = by_amx && is_linear(shape)
-                     ? linear_by_amx(in_map_layout(x), contiguous(weight), bias)
-                     : conv_unpacked(x, weight, bias, shape);
+    return amx_conv2d(in_map_layout(x), weight, bias, change, fusion);
+  at::Tensor y = by_amx && is_linear(shape) ? linear_by_amx(in_map_layout(x), weight, bias)
+                                            : conv_unpacked(x, weight, bias, shape);
   if (fusion.shift.defined()) y.add_(fusion.shift.unsqueeze(-1).unsqueeze(-1));
   return fusion.added.defined() ? y.add_(fusion.added) : y;
 }
@@ -104,7 +94,7 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& bias,
                           const ConvShape& shape) {
   if (goes_by_amx(x, shape, MapChange::Doubled))
-    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, MapChange::Doubled);
+    return amx_conv2d(in_map_layout(x), weight, bias, MapChange::Doubled);
   x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
   return conv_unpacked(x, weight, bias, shape);
 }
@@ -112,7 +102,7 @@ at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& 
 at::Tensor halved_conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                          const ConvShape& shape) {
   if (goes_by_amx(x, shape, MapChange::HalvedAtEnd))
-    return amx_conv2d(in_map_layout(x), contiguous(weight), bias, MapChange::HalvedAtEnd);
+    return amx_conv2d(in_map_layout(x), weight, bias, MapChange::HalvedAtEnd);
   return conv_unpacked(at::pad(x, {0, 1, 0, 1}), weight, bias, shape);
 }
 

@@ -23,9 +23,6 @@ struct ConvFusion {
 // Whether a kernel does the norm of such a map on the way.
 bool takes_norm(const at::Tensor& x, const ConvShape& shape);
 
-// Whether it is done in tile registers.
-bool goes_by_amx(const at::Tensor& x, const ConvShape& shape);
-
 // x [B, in, H, W], weight [out, in, kernel, kernel], bias [out] or undefined.  Of a packed weight
 // all is unpacked before, but for tile registers.
 at::Tensor conv2d(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,

@@ -69,8 +69,7 @@ at::Tensor gated(const at::Tensor& y) {
 at::Tensor gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool by_amx = x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / x.size(-1),
                                               weight.size(1), weight.size(0) / 2);
-  return by_amx ? amx_gated_linear(x, plain_weight(weight.contiguous()), bias)
-                : gated(linear(x, weight, bias));
+  return by_amx ? amx_gated_linear(x, plain_weight(weight), bias) : gated(linear(x, weight, bias));
 }
 
 }  // namespace emulsion::kernels

@@ -47,10 +47,12 @@ bool widens(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
 }
 
+bool widens_weights(const at::Tensor& x) { return widens(x) && !panels_hold(x.scalar_type()); }
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
-    return amx_linear(x, plain_weight(weight.contiguous()), bias);
+    return amx_linear(x, plain_weight(weight), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
   static const auto pointwise = linear_pointwise();
   const bool is_known = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
@@ -67,7 +69,7 @@ bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out) {
 void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
                  const at::Tensor& bias) {
   if (goes_by_amx(x, weight.size(1), weight.size(0)) && y.is_contiguous())
-    amx_add_linear_(y, x, plain_weight(weight.contiguous()), bias);
+    amx_add_linear_(y, x, plain_weight(weight), bias);
   else
     y.add_(linear(x, weight, bias));
 }

@@ -12,6 +12,9 @@ namespace emulsion::kernels {
 bool widens(const at::Tensor& x);
 inline constexpr std::int64_t kWidenedRows = 1024;
 
+// Whether such products make copies of weights, too, so that packed ones are best unpacked so.
+bool widens_weights(const at::Tensor& x);
+
 // x in float32; what is undefined stays so.
 at::Tensor widened(const at::Tensor& x);
 

@@ -67,10 +67,8 @@ EMULSION_VECTOR_CLONES void normalise_lanes(const Bfloat16Bits* x, Bfloat16Bits*
 EMULSION_AVX512_PAIRS EMULSION_INLINED void normalise_near(const Bfloat16Bits* x, __mmask16 lanes,
                                                            const float* scale, const float* shift,
                                                            Bfloat16Bits* y) {
-  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, x));
-  const __m512 normed =
-      _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)),
-                      _mm512_maskz_loadu_ps(lanes, scale), _mm512_maskz_loadu_ps(lanes, shift));
+  const __m512 normed = _mm512_fmadd_ps(load_widened(x, lanes), _mm512_maskz_loadu_ps(lanes, scale),
+                                        _mm512_maskz_loadu_ps(lanes, shift));
   _mm256_mask_storeu_epi16(y, lanes,
                            reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(near_silu(normed))));
 }

@@ -85,7 +85,7 @@ EMULSION_AVX512 void weigh_floats(const ScoreRow& row, Seen& seen) {
 EMULSION_AVX512_PAIRS void weigh_pairs(const ScoreRow& row, Seen& seen) {
   const float highest = highest_so_far(row, seen);
   const __m512 scale = _mm512_set1_ps(row.scale * kLog2E), most = _mm512_set1_ps(highest * kLog2E);
-  const auto ones = reinterpret_cast<__m512bh>(_mm512_set1_epi32(0x3F803F80));
+  const auto ones = reinterpret_cast<__m512bh>(_mm512_set1_epi32(kOnes));
   __m512 sum = _mm512_setzero_ps();
   for (std::int64_t i = 0; i < row.padded; i += 32) {
     const float* const scores = row.scores + i;

@@ -1,6 +1,5 @@
 #include "kernels/panel_tile.h"
 
-#include "kernels/panel_tile_amx.h"
 #include "kernels/panel_tile_avx2.h"
 #include "kernels/panel_tile_avx512.h"
 
@@ -17,9 +16,7 @@ bool has_panel_tiles(Words words) {
 
 void multiply(const PanelProduct& product, Words words) {
   static const bool is_wide = has_avx512(Words::Floats);
-  if (words == Words::BfloatPairs && has_amx() && suits_amx(product))
-    multiply_amx(product);
-  else if (is_wide)
+  if (is_wide)
     multiply_avx512(product, words);
   else
     multiply_avx2(product);

@@ -39,8 +39,4 @@ struct TileProduct {
 };
 void multiply_amx(const TileProduct& product);
 
-// Whether the rows lie evenly apart, which tile registers need.
-bool suits_amx(const PanelProduct& product);
-void multiply_amx(const PanelProduct& product);
-
 }  // namespace emulsion::kernels

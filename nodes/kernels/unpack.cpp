@@ -77,13 +77,15 @@ EMULSION_INLINED void unpack_small(const std::uint8_t* bytes, std::int64_t n, Pa
   }
 }
 
-// One row, or whole blocks of it: `bytes` -> n numbers.
+// From number `first` of a row on, which begins a block.
 template <class Element>
-EMULSION_INLINED void unpack(const std::uint8_t* bytes, std::int64_t n, Packing packing,
-                             Element* into) {
+EMULSION_INLINED void unpack(const std::uint8_t* row, std::int64_t first, std::int64_t n,
+                             Packing packing, Element* into) {
+  if (packing == Packing::Int8) return unpack_int8(row, first, n, into);
+  const std::uint8_t* const bytes = row + first / kBlock * block_bytes(packing);
   switch (packing) {
-    case Packing::None: return;
-    case Packing::Int8: unpack_int8(bytes, 0, n, into); return;
+    case Packing::None:
+    case Packing::Int8: return;
     case Packing::Q8_0: unpack_q8_0(bytes, n, into); return;
     case Packing::Q4_0: unpack_small(bytes, n, Packing::Q4_0, into); return;
     case Packing::Q4_1: unpack_small(bytes, n, Packing::Q4_1, into); return;
@@ -92,19 +94,14 @@ EMULSION_INLINED void unpack(const std::uint8_t* bytes, std::int64_t n, Packing 
   }
 }
 
-EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* bytes, std::int64_t n, Packing packing,
-                                       float* into) {
-  unpack(bytes, n, packing, into);
+EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* row, std::int64_t first, std::int64_t n,
+                                       Packing packing, float* into) {
+  unpack(row, first, n, packing, into);
 }
 
-EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* bytes, std::int64_t n, Packing packing,
-                                       Bfloat16Bits* into) {
-  unpack(bytes, n, packing, into);
-}
-
-EMULSION_VECTOR_CLONES void unpack_int8_part(const std::uint8_t* row, std::int64_t first,
-                                             std::int64_t count, Bfloat16Bits* into) {
-  unpack_int8(row, first, count, into);
+EMULSION_VECTOR_CLONES void unpack_row(const std::uint8_t* row, std::int64_t first, std::int64_t n,
+                                       Packing packing, Bfloat16Bits* into) {
+  unpack(row, first, n, packing, into);
 }
 
 // bytes [rows, row] -> into [rows, n]
@@ -114,7 +111,8 @@ void unpack_rows(const at::Tensor& bytes, Packing packing, const at::Tensor& int
   const auto* from = bytes.const_data_ptr<std::uint8_t>();
   auto* to = static_cast<Element*>(into.mutable_data_ptr());
   at::parallel_for(0, bytes.size(0), 1 + kGrain / n, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) unpack_row(from + r * row, n, packing, to + r * n);
+    for (std::int64_t r = begin; r < end; ++r)
+      unpack_row(from + r * row, 0, n, packing, to + r * n);
   });
 }
 
@@ -152,10 +150,7 @@ Weight plain_weight(const at::Tensor& numbers) {
 
 void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
                     Packing packing, Bfloat16Bits* into) {
-  if (packing == Packing::Int8)
-    unpack_int8_part(row, first, count, into);
-  else
-    unpack_row(row + first / kBlock * block_bytes(packing), count, packing, into);
+  unpack_row(row, first, count, packing, into);
 }
 
 }  // namespace emulsion::kernels

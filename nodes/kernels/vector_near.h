@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/vector_clones.h"
+#include "kernels/vector_math.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -10,6 +11,15 @@ namespace emulsion::kernels {
 
 // Masks that leave nothing out: gcc warns of what its own header leaves undefined without them.
 inline constexpr __mmask16 kAll = 0xFFFF;
+// A pair of ones.
+inline constexpr std::uint32_t kOnes = 0x3F803F80;
+
+// Sixteen bfloat16 as floats: those in `lanes`, and 0 for others, which are not read.
+EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 load_widened(const Bfloat16Bits* x,
+                                                           __mmask16 lanes = kAll) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, x));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
 
 // 2^t to 7.5e-5 of it, in `lanes`, and 0 in others: the cubic of t's fraction 0 <= r < 1 with the
 // least relative distance.
@@ -25,7 +35,7 @@ EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_power_of_2(__m512 t, __mmask1
 
 // x / (1 + e^-x) to 2e-4 of it.
 EMULSION_AVX512_PAIRS EMULSION_INLINED __m512 near_silu(__m512 x) {
-  const __m512 odds = near_power_of_2(_mm512_mul_ps(x, _mm512_set1_ps(-1.44269504F)));
+  const __m512 odds = near_power_of_2(_mm512_mul_ps(x, _mm512_set1_ps(-kLog2E)));
   return _mm512_mul_ps(x, _mm512_maskz_rcp14_ps(kAll, _mm512_add_ps(odds, _mm512_set1_ps(1))));
 }
 

@@ -98,10 +98,10 @@ class Tally {
  private:
   // What a CPU allocates besides the result of a product, and any device besides a convolution's.
   Bytes beside(std::int64_t rows, std::int64_t in, std::int64_t out) const;
+  Bytes beside(const ConvStep& step) const;
   // Elements of float32 that products in tile registers take.
   std::int64_t amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
                            bool is_gated = false) const;
-  Bytes beside(const ConvStep& step) const;
   // Of a linear layer, where weights are packed.
   void count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out);
   // Packed weights of so many numbers are unpacked once.

@@ -83,7 +83,8 @@ at::Tensor Conv2d::operator()(const at::Tensor& x, const ConvFusion& fusion) con
 void Conv2d::add_to_(at::Tensor& y, const at::Tensor& x) const {
   const bool are_rows = x.is_contiguous(at::MemoryFormat::ChannelsLast) &&
                         y.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (shape.kernel != 1 || !branches.empty() || !are_rows || !kernels::goes_by_amx(x, shape)) {
+  if (shape.kernel != 1 || !branches.empty() || !are_rows ||
+      !kernels::goes_by_amx(x, shape.in, shape.out)) {
     y.add_((*this)(x));
     return;
   }

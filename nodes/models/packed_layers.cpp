@@ -2,7 +2,6 @@
 
 #include "kernels/amx_product.h"
 #include "kernels/gated.h"
-#include "kernels/panel_product.h"
 #include "kernels/unpack.h"
 #include "models/ops.h"
 
@@ -10,11 +9,6 @@ namespace emulsion::models {
 namespace {
 
 using kernels::widened;
-
-// Products that copy their weights in float32 have them unpacked so.
-bool widens(const at::Tensor& x) {
-  return kernels::widens(x) && !kernels::panels_hold(x.scalar_type());
-}
 
 // x [n, in] -> into [n, out], tile by tile of the outputs
 void multiply(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
@@ -38,7 +32,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
   if (weight.packing == Packing::None) return linear(x, weight.data, bias);
   const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
   if (kernels::goes_by_amx(x, in, out)) return kernels::amx_linear(x, weight, bias);
-  const bool wide = widens(x);
+  const bool wide = kernels::widens_weights(x);
   if (!wide && unpacked_outputs(in, out) == out)
     return linear(x, kernels::unpacked_rows(weight, 0, out, x.scalar_type()), bias);
   const at::Tensor rows = x.reshape({-1, in}), wide_bias = wide ? widened(bias) : bias;

@@ -4,18 +4,13 @@
 #include <vector>
 #include "check.h"
 
+#include "fakes/bfloat16.h"
 #include "kernels/amx_product.h"
 
 namespace emulsion::kernels {
 namespace {
 
 bool is_there() { return amx_takes(at::kBFloat16, 64, 32, 32); }
-
-Bfloat16Bits bits_of(float x) {
-  Bfloat16Bits bits{};
-  narrow(x, bits);
-  return bits;
-}
 
 // The number of a channel in a panel of pairs [channels / 2, 16].
 float number_at(const float* panel, std::int64_t channel, std::int64_t row) {
@@ -33,7 +28,7 @@ std::vector<Bfloat16Bits> kernels(std::int64_t channels, std::int64_t taps) {
   for (std::int64_t row = 0; row < 16; ++row)
     for (std::int64_t channel = 0; channel < channels; ++channel)
       for (std::int64_t tap = 0; tap < taps; ++tap)
-        numbers.push_back(bits_of(weight(row, channel, tap)));
+        numbers.push_back(fakes::bits_of(weight(row, channel, tap)));
   numbers.resize(numbers.size() + 512);  // what is fetched ahead
   return numbers;
 }
@@ -83,7 +78,8 @@ TEST_CASE("columns of neighbouring rows become pairs, with zeros for what is not
   if (!is_there()) return;
   constexpr std::int64_t kRows = 5, kPadded = 8, kColumns = 11, kStride = 20;
   std::vector<Bfloat16Bits> rows;
-  for (std::int64_t i = 0; i < kRows * kStride; ++i) rows.push_back(bits_of(weight(i, 1, 1)));
+  for (std::int64_t i = 0; i < kRows * kStride; ++i)
+    rows.push_back(fakes::bits_of(weight(i, 1, 1)));
   std::vector<float> panel(kPadded / 2 * 16, 99);
   pack_pairs_amx(rows.data(), kStride, kRows, kPadded, kColumns, panel.data());
   for (std::int64_t row = 0; row < kPadded; ++row)

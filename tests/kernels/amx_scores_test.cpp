@@ -6,6 +6,7 @@
 #include <vector>
 #include "check.h"
 
+#include "fakes/bfloat16.h"
 #include "kernels/amx_attention.h"
 #include "kernels/amx_pack.h"
 
@@ -22,16 +23,10 @@ float number(std::int64_t row, std::int64_t column, int seed) {
   return static_cast<float>((row * 5 + column * 3 + seed) % 7 - 3);
 }
 
-Bfloat16Bits bits_of(float x) {
-  Bfloat16Bits bits{};
-  narrow(x, bits);
-  return bits;
-}
-
 std::vector<Bfloat16Bits> rows(std::int64_t count, int seed) {
   std::vector<Bfloat16Bits> numbers;
   for (std::int64_t i = 0; i < count; ++i)
-    for (std::int64_t c = 0; c < kWidth; ++c) numbers.push_back(bits_of(number(i, c, seed)));
+    for (std::int64_t c = 0; c < kWidth; ++c) numbers.push_back(fakes::bits_of(number(i, c, seed)));
   numbers.resize(numbers.size() + 512);  // what is fetched ahead
   return numbers;
 }

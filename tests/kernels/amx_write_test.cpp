@@ -5,6 +5,7 @@
 #include <vector>
 #include "check.h"
 
+#include "fakes/bfloat16.h"
 #include "kernels/amx_product.h"
 
 namespace emulsion::kernels {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::int64_t kOut = 64, kColumn = 32;  // of y: its second half is written
 
 bool is_there() { return amx_takes(at::kBFloat16, 64, 32, 32); }
-
-Bfloat16Bits bits_of(float x) {
-  Bfloat16Bits bits{};
-  narrow(x, bits);
-  return bits;
-}
 
 // Small whole numbers, which bfloat16 holds as well as their sums.
 std::vector<float> numbers(std::int64_t count, int seed) {
@@ -30,7 +25,7 @@ std::vector<float> numbers(std::int64_t count, int seed) {
 
 struct Fixture {
   std::vector<float> sums = numbers(6 * 32, 1), bias = numbers(3 * kOut, 2);
-  std::vector<Bfloat16Bits> y = std::vector<Bfloat16Bits>(8 * kOut, bits_of(99));
+  std::vector<Bfloat16Bits> y = std::vector<Bfloat16Bits>(8 * kOut, fakes::bits_of(99));
 
   float sum(std::int64_t place, std::int64_t column) const {
     return sums[static_cast<std::size_t>(place * 32 + column)];

@@ -1,26 +1,17 @@
 #include "kernels/panel_tile.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "check.h"
-#include "kernels/panel_tile_amx.h"
+#include "fakes/numbers.h"
 #include "kernels/panel_tile_avx2.h"
 #include "kernels/panel_tile_avx512.h"
 
 namespace emulsion::kernels {
 namespace {
 
-float number(std::int64_t index) { return std::sin(static_cast<float>(index * index % 977)); }
-
-std::vector<float> numbers(std::int64_t count) {
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < count; ++i) values.push_back(number(i));
-  return values;
-}
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+using fakes::at, fakes::numbers;
 
 using Multiply = void (*)(const PanelProduct& product);
 
@@ -102,59 +93,6 @@ TEST_CASE("pairs of bfloat16 are multiplied each with its own") {
               .y = y.data(),
               .stride = kPanelColumns});
   for (const float sum : y) CHECK(sum == 10 + 40 + 90 + 160);
-}
-
-// The furthest that tile registers are from what vector registers give.
-double distance_of_amx(std::int64_t count, std::int64_t panels, std::int64_t depth, bool adds) {
-  const std::int64_t columns = panels * kPanelColumns;
-  std::vector<float> x = numbers(count * depth * 2), w = numbers(panels * depth * 32);
-  for (std::vector<float>* const values : {&x, &w}) {
-    values->resize((values->size() + 15) / 16 * 16);
-    for (std::size_t i = 0; i < values->size(); i += 16) {
-      pair_up(values->data() + i, 16);
-      std::copy_n(values->data() + i, 8, values->data() + i / 2);
-    }
-  }
-  std::vector<const void*> rows;
-  for (std::int64_t m = 0; m < count; ++m) rows.push_back(&x[at(m * depth)]);
-  std::vector<float> y = numbers(count * columns), wanted = y;
-  PanelProduct product{.rows = rows.data(),
-                       .count = count,
-                       .panel = w.data(),
-                       .panels = panels,
-                       .distance = depth * kPanelColumns,
-                       .depth = depth,
-                       .y = wanted.data(),
-                       .stride = columns,
-                       .adds = adds};
-  with_pairs(product);
-  product.y = y.data();
-  multiply_amx(product);
-  double worst = 0;
-  for (std::size_t i = 0; i < y.size(); ++i)
-    worst = std::max(worst, std::abs(static_cast<double>(y[i]) - wanted[i]));
-  return worst;
-}
-
-TEST_CASE("tile registers give the same sums of pairs") {
-  if (!has_amx()) return;
-  for (const bool adds : {false, true})
-    for (const std::int64_t count : {1, 15, 16, 17, 32, 48, 61})
-      for (const std::int64_t panels : {1, 2, 3})
-        for (const std::int64_t depth : {1, 8, 16, 20, 48})
-          CHECK(distance_of_amx(count, panels, depth, adds) < 1e-4);
-}
-
-TEST_CASE("tile registers take only rows that lie evenly apart") {
-  if (!has_amx()) return;
-  const std::vector<float> x(64);
-  const void *even[] = {&x[0], &x[16], &x[32]}, *uneven[] = {&x[0], &x[16], &x[48]};
-  PanelProduct product{};
-  product.count = 3;
-  product.rows = even;
-  CHECK(suits_amx(product));
-  product.rows = uneven;
-  CHECK_FALSE(suits_amx(product));
 }
 
 }  // namespace

@@ -180,7 +180,7 @@ TEST_CASE("a UNet that merges tokens holds no more than its bound, and attends l
   }
 }
 
-TEST_CASE("a UNet with packed weights holds no more than its bound, and does no less") {
+TEST_CASE("a UNet with packed weights holds no more than its bound, which unpacking raises") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
     CAPTURE(one.model);
@@ -195,7 +195,7 @@ TEST_CASE("a UNet with packed weights holds no more than its bound, and does no 
     const MapBatch latent{one.batch, one.height, one.width};
     const Cost cost = unet_cost(config, latent, 77, one.dtype, branch_load(view));
     check_bound(cost, peak, one.is_large);
-    CHECK(cost.work.traffic >= unet_cost(config, latent, 77, one.dtype).work.traffic);
+    CHECK(cost.work.traffic > unet_cost(config, latent, 77, one.dtype).work.traffic);
   }
 }
 
