@@ -6,7 +6,6 @@
 #include "kernels/linear.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
-#include "kernels/unpack.h"
 #include "kernels/vector_lanes.h"
 
 namespace emulsion::kernels {
@@ -66,10 +65,9 @@ at::Tensor gated(const at::Tensor& y) {
   return result;
 }
 
-at::Tensor gated_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  const bool by_amx = x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / x.size(-1),
-                                              weight.size(1), weight.size(0) / 2);
-  return by_amx ? amx_gated_linear(x, plain_weight(weight), bias) : gated(linear(x, weight, bias));
+at::Tensor gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  return goes_by_amx(x, x.size(-1), weight.spec.shape[0] / 2) ? amx_gated_linear(x, weight, bias)
+                                                              : gated(linear(x, weight, bias));
 }
 
 }  // namespace emulsion::kernels

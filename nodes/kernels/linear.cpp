@@ -66,10 +66,49 @@ bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out) {
   return x.is_cpu() && amx_takes(x.scalar_type(), x.numel() / in, in, out);
 }
 
-void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                 const at::Tensor& bias) {
-  if (goes_by_amx(x, weight.size(1), weight.size(0)) && y.is_contiguous())
-    amx_add_linear_(y, x, plain_weight(weight), bias);
+namespace {
+
+// x [n, in] -> into [n, out], tile by tile of the outputs
+void multiply_unpacked(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
+                       const at::Tensor& into) {
+  const std::int64_t out = weight.spec.shape[0], step = unpacked_outputs(x.size(1), out);
+  for (std::int64_t begin = 0; begin < out; begin += step) {
+    const std::int64_t count = std::min(step, out - begin);
+    const at::Tensor part = bias.defined() ? bias.narrow(0, begin, count) : bias;
+    into.narrow(1, begin, count)
+        .copy_(linear(x, unpacked_rows(weight, begin, count, x.scalar_type()), part));
+  }
+}
+
+}  // namespace
+
+std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out) {
+  return std::min(out, std::max<std::int64_t>(1, kUnpackedNumbers / in));
+}
+
+at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (weight.packing == Packing::None) return linear(x, weight.data, bias);
+  const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
+  if (goes_by_amx(x, in, out)) return amx_linear(x, weight, bias);
+  const bool wide = widens_weights(x);
+  if (!wide && unpacked_outputs(in, out) == out)
+    return linear(x, unpacked_rows(weight, 0, out, x.scalar_type()), bias);
+  const at::Tensor rows = x.reshape({-1, in}), wide_bias = wide ? widened(bias) : bias;
+  const at::Tensor y = at::empty({rows.size(0), out}, x.options());
+  const std::int64_t step = wide ? kWidenedRows : rows.size(0);
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += step) {
+    const std::int64_t count = std::min(step, rows.size(0) - begin);
+    const at::Tensor part = rows.narrow(0, begin, count);
+    multiply_unpacked(wide ? widened(part) : part, weight, wide_bias, y.narrow(0, begin, count));
+  }
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = out;
+  return y.view(shape);
+}
+
+void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  if (goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
+    amx_add_linear_(y, x, weight, bias);
   else
     y.add_(linear(x, weight, bias));
 }

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "emulsion/weights.h"
+
 namespace emulsion::kernels {
 
 // True where products of x's numbers are done in float32, for want of kernels in its own type.
@@ -25,8 +27,18 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 // thread]
 bool goes_by_amx(const at::Tensor& x, std::int64_t in, std::int64_t out);
 
-// Adds that to y [..., out], which is contiguous.
-void add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
-                 const at::Tensor& bias);
+// Numbers of a linear layer's weight that are unpacked at a time: in float32 they take 4 MiB, which
+// stay in a core's caches until they are multiplied.
+inline constexpr std::int64_t kUnpackedNumbers = 1 << 20;
+
+// Outputs of a linear layer whose rows are unpacked at a time.
+std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out);
+
+// The same with a weight that may be packed: tile registers take it as it is, for others it is
+// unpacked by so many outputs.
+at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
+
+// Adds that to y [..., out].
+void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
 
 }  // namespace emulsion::kernels

@@ -8,7 +8,6 @@
 #include "kernels/panel_conv.h"
 #include "kernels/panel_product.h"
 #include "kernels/winograd.h"
-#include "models/packed_layers.h"
 
 namespace emulsion::models {
 namespace {
@@ -142,7 +141,8 @@ void Tally::convolve(const ConvStep& step) {
 
 void Tally::count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out) {
   if (branches_.linears.packed == 0) return;
-  const std::int64_t tile = unpacked_outputs(in, out), result = tile < out ? rows * tile : 0;
+  const std::int64_t tile = kernels::unpacked_outputs(in, out),
+                     result = tile < out ? rows * tile : 0;
   const Bytes unpacked = (in * tile + result) * element_;
   unpacked_ = std::max(unpacked_, unpacked);
   if (kernels::amx_takes(dtype_, rows, in, out)) return;

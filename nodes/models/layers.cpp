@@ -7,7 +7,6 @@
 #include "models/low_rank.h"
 #include "models/norm_statistics.h"
 #include "models/ops.h"
-#include "models/packed_layers.h"
 
 namespace emulsion::models {
 
@@ -63,7 +62,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 
 void Linear::add_to_(at::Tensor& y, const at::Tensor& x) const {
   if (branches.empty())
-    add_linear_(y, x, weight, bias);
+    kernels::add_linear_(y, x, weight, bias);
   else
     y.add_((*this)(x));
 }

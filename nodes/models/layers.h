@@ -51,7 +51,7 @@ struct LowRank {
 };
 
 struct Linear {
-  Weight weight;    // [out, in], also packed; see packed_layers.h
+  Weight weight;    // [out, in], also packed; see kernels/linear.h
   at::Tensor bias;  // undefined: none
   std::vector<LowRank> branches;
 

@@ -2,7 +2,6 @@
 
 #include "kernels/gated.h"
 #include "models/ops.h"
-#include "models/packed_layers.h"
 
 namespace emulsion::models {
 namespace {
@@ -32,7 +31,8 @@ FeedForward::FeedForward(const WeightView& w, std::int64_t width)
 
 // [L, D] -> [L, 4 D]
 at::Tensor FeedForward::gated(const at::Tensor& x) const {
-  return proj.branches.empty() ? gated_linear(x, proj.weight, proj.bias) : kernels::gated(proj(x));
+  return proj.branches.empty() ? kernels::gated_linear(x, proj.weight, proj.bias)
+                               : kernels::gated(proj(x));
 }
 
 void FeedForward::add_to_(at::Tensor& y, const at::Tensor& x) const { out.add_to_(y, gated(x)); }

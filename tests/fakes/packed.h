@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include "emulsion/weights.h"
+#include "fakes/reference.h"
 
 namespace emulsion::fakes {
 
@@ -32,5 +34,12 @@ inline Weight unpacked_weight(const Weight& weight) {
   const at::Tensor numbers = unpacked(weight.data, weight.packing);
   return {weight.spec, numbers.to(weight.spec.dtype).view(weight.spec.shape)};
 }
+
+// Distance of what packed weights give from `wanted`, in parts of its largest number, and what is
+// allowed: products that widen unpacked weights do not round these to bfloat16.
+inline double packed_error(const at::Tensor& y, const at::Tensor& wanted) {
+  return distance(y, wanted) / wanted.abs().max().item<double>();
+}
+inline double packed_tolerance(c10::ScalarType dtype) { return dtype == at::kFloat ? 1e-5 : 0.01; }
 
 }  // namespace emulsion::fakes

@@ -10,6 +10,7 @@
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
+#include "fakes/packed.h"
 #include "fakes/reference.h"
 #include "kernels/unpack.h"
 
@@ -83,6 +84,23 @@ TEST_CASE("what is done besides a convolution is the same on all processors") {
                               wide(shift).view({2, kOut, 1, 1}) + wide(added);
     CHECK(fakes::distance(y, wanted) < precision.rounded);
   }
+}
+
+TEST_CASE("a packed convolution is one with the unpacked weight") {
+  const c10::InferenceMode inference;
+  for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (const std::int64_t side : {6, 40})  // the plain form, and by tiles
+      for (const std::int64_t stride : {1, 2}) {
+        CAPTURE(side);
+        CAPTURE(stride);
+        const ConvShape shape{.in = 64, .out = 48, .stride = stride};
+        const Weight weight = fakes::random_packed({48, 64, 3, 3}, Packing::Q5_1, dtype);
+        const at::Tensor x = in_map_layout(at::randn({1, 64, side, side}).to(dtype));
+        const at::Tensor bias = at::randn({48}).to(dtype);
+        const at::Tensor wanted = conv2d(x, fakes::unpacked_weight(weight).data, bias, shape);
+        CHECK(fakes::packed_error(conv2d(x, weight, bias, shape), wanted) <
+              fakes::packed_tolerance(dtype));
+      }
 }
 
 }  // namespace

@@ -136,5 +136,20 @@ TEST_CASE("a layer made from a header alone reports what is missing and misshape
                        WeightError);
 }
 
+TEST_CASE("layers ask for packed weights in a forecast, norms do not") {
+  auto header = std::make_shared<WeightSet>();
+  header->header_only = true;
+  header->weights["a.weight"] = {{{4, 4, 1, 1}, at::kFloat}, {}, Packing::Int8};
+  header->weights["c.weight"] = {{{4, 4, 3, 3}, at::kFloat}, {}, Packing::Int8};
+  for (const char* name : {"a.bias", "c.bias", "n.weight", "n.bias"})
+    header->weights[name] = {{{4}, at::kFloat}, {}};
+  const WeightView view(header);
+  const Linear linear(view.scope("a"), 4, 4);
+  const Conv2d conv(view.scope("c"), {.in = 4, .out = 4});
+  const LayerNorm norm(view.scope("n"), 4, 1e-5);
+  CHECK(view.use().packed == std::set<std::string, std::less<>>{"a.weight", "c.weight"});
+  CHECK(linear.weight.spec.shape == std::vector<std::int64_t>{4, 4});
+}
+
 }  // namespace
 }  // namespace emulsion::models
