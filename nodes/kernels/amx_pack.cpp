@@ -1,6 +1,6 @@
 #include "kernels/amx_pack.h"
 
-#include "kernels/vector_clones.h"
+#include "kernels/vector_turn.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -11,45 +11,16 @@
 namespace emulsion::kernels {
 namespace {
 
-constexpr std::int64_t kWords = 16;              // of a vector, and rows of a panel
-constexpr std::int64_t kTaps = 9, kAhead = 512;  // bytes to fetch ahead
-
-// Sixteen words of each of sixteen rows, `stride` bytes apart, become their columns.
-EMULSION_VBMI2 EMULSION_INLINED void turn(const char* rows, std::int64_t stride, __m512i* to) {
-  __m512i a[kWords], b[kWords];
-  for (int i = 0; i < kWords; ++i) {
-    a[i] = _mm512_loadu_si512(rows + i * stride);
-    _mm_prefetch(rows + i * stride + kAhead, _MM_HINT_T0);
-  }
-  for (int i = 0; i < kWords; i += 2) {
-    b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-  }
-  for (int i = 0; i < kWords; i += 4)
-    for (int j = 0; j < 2; ++j) {
-      a[i + 2 * j] = _mm512_unpacklo_epi64(b[i + j], b[i + j + 2]);
-      a[i + 2 * j + 1] = _mm512_unpackhi_epi64(b[i + j], b[i + j + 2]);
-    }
-  // a[4 q + c] has the words c, c + 4, c + 8 and c + 12 of rows 4 q ... 4 q + 3.
-  for (int c = 0; c < 4; ++c) {
-    const __m512i low = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88),
-                  odd = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xDD),
-                  low_below = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88),
-                  odd_below = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xDD);
-    _mm512_storeu_si512(to + c, _mm512_shuffle_i32x4(low, low_below, 0x88));
-    _mm512_storeu_si512(to + 8 + c, _mm512_shuffle_i32x4(low, low_below, 0xDD));
-    _mm512_storeu_si512(to + 4 + c, _mm512_shuffle_i32x4(odd, odd_below, 0x88));
-    _mm512_storeu_si512(to + 12 + c, _mm512_shuffle_i32x4(odd, odd_below, 0xDD));
-  }
-}
+constexpr std::int64_t kWords = kTurnedWords;  // of a vector, and rows of a panel
+constexpr std::int64_t kTaps = 9;
 
 }  // namespace
 
 EMULSION_VBMI2 void pack_rows_amx(const Bfloat16Bits* rows, std::int64_t stride, std::int64_t depth,
                                   float* panel) {
   for (std::int64_t k = 0; k < depth; k += 2 * kWords)
-    turn(reinterpret_cast<const char*>(rows + k), stride * 2,
-         reinterpret_cast<__m512i*>(panel + k / 2 * kWords));
+    turn_words(reinterpret_cast<const char*>(rows + k), stride * 2,
+               reinterpret_cast<__m512i*>(panel + k / 2 * kWords));
 }
 
 namespace {
@@ -58,8 +29,8 @@ namespace {
 EMULSION_VBMI2 EMULSION_INLINED void turn_kernels(const Bfloat16Bits* rows, std::int64_t stride,
                                                   __m512i* words) {
   for (std::int64_t i = 0; i < kTaps; ++i)
-    turn(reinterpret_cast<const char*>(rows + i * 2 * kWords), stride * kTaps * 2,
-         words + i * kWords);
+    turn_words(reinterpret_cast<const char*>(rows + i * 2 * kWords), stride * kTaps * 2,
+               words + i * kWords);
 }
 
 // The nine words of a pair of channels become nine taps, of both channels each.

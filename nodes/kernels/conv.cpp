@@ -29,8 +29,17 @@ bool goes_by_amx(const at::Tensor& x, const ConvShape& shape, MapChange change) 
   return x.is_cpu() && amx_takes(x.scalar_type(), map, shape.out);
 }
 
+at::Tensor pixels_of(const at::Tensor& map) { return map.permute({0, 2, 3, 1}); }
+at::Tensor map_of(const at::Tensor& pixels) { return pixels.permute({0, 3, 1, 2}); }
+
 at::Tensor linear_by_amx(const at::Tensor& map, const Weight& weight, const at::Tensor& bias) {
-  return amx_linear(map.permute({0, 2, 3, 1}), weight, bias).permute({0, 3, 1, 2});
+  return map_of(amx_linear(pixels_of(map), weight, bias));
+}
+
+at::Tensor conv_by_panels(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias,
+                          const ConvShape& shape) {
+  if (!is_linear(shape)) return panel_conv2d(map, weight, bias, shape);
+  return map_of(panel_linear(pixels_of(map), weight.flatten(1), bias));
 }
 
 bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
@@ -49,7 +58,7 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
   if (x.is_cpu() && goes_by_tiles(x, bias, shape))
     return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
-    return panel_conv2d(in_map_layout(x), weight.contiguous(), bias, shape);
+    return conv_by_panels(in_map_layout(x), weight.contiguous(), bias, shape);
   if (widens(x))
     return conv_alone(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());
   if (!turns_around(x, weight)) return at::conv2d(x, weight, bias, shape.stride, shape.padding);

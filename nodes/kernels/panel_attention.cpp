@@ -25,8 +25,7 @@ constexpr float kLowest = std::numeric_limits<float>::lowest();
 constexpr std::int64_t kPairedPanels = 2 * kPanelColumns;
 
 Words words_of(c10::ScalarType dtype) {
-  const bool pairs = dtype == at::kBFloat16 && has_panel_tiles(Words::BfloatPairs);
-  return pairs ? Words::BfloatPairs : Words::Floats;
+  return dtype == at::kBFloat16 && multiplies_pairs() ? Words::BfloatPairs : Words::Floats;
 }
 
 // Zeros beside a head fill its last panel, and change nothing.

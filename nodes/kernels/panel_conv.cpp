@@ -27,17 +27,16 @@ struct MapRows final : PanelRows {
         parts((conv.in + kPanelSegment - 1) / kPanelSegment) {
     count = y.size(0) * rows * columns;
     segments = conv.kernel * conv.kernel * parts;
-    length = std::min(conv.in, kPanelSegment);
   }
 
   Segment segment(std::int64_t index) const override {
-    const std::int64_t begin = index % parts * length;
-    return {index / parts * shape.in + begin, std::min(length, shape.in - begin)};
+    const std::int64_t begin = index % parts * kPanelSegment;
+    return {index / parts * shape.in + begin, std::min(kPanelSegment, shape.in - begin)};
   }
 
-  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows_wanted, const void** places,
-             float* /*buffer*/) const override {
-    const std::int64_t tap = index / parts, begin = index % parts * length;
+  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows_wanted,
+             const void** places) const override {
+    const std::int64_t tap = index / parts, begin = index % parts * kPanelSegment;
     const std::int64_t down = tap / shape.kernel - shape.padding,
                        right = tap % shape.kernel - shape.padding;
     std::int64_t column = first % columns, row = first / columns % rows,
@@ -80,7 +79,7 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 
 std::int64_t panel_conv_scratch(const ConvShape& shape, std::int64_t threads) {
   const std::int64_t depth = shape.in * shape.kernel * shape.kernel;
-  return panel_scratch(shape.out, depth, std::min(shape.in, kPanelSegment), threads) + shape.in;
+  return panel_scratch(shape.out, depth, threads) + shape.in;
 }
 
 }  // namespace emulsion::kernels

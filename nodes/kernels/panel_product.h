@@ -5,9 +5,9 @@
 #include <cstdint>
 
 // Products in float32 on processors with AVX2 and without AVX-512, where the kernels of oneDNN and
-// MKL reach 65 to 80 % of what the processor can do, and these 90 %.  Sixteen rows of a weight are
-// brought side by side (a panel) on the way, so that weights lie in memory as in their file, in
-// float32 or in bfloat16.
+// MKL reach 65 to 80 % of what the processor can do, and these 90 %; and of bfloat16, widened, on
+// those whose own products of it are slower.  Sixteen rows of a weight are brought side by side (a
+// panel) on the way, so that weights lie in memory as in their file, in float32 or in bfloat16.
 namespace emulsion::kernels {
 
 // Whether this processor is one of these, and numbers of that type are multiplied so: float32 and
@@ -20,7 +20,7 @@ inline constexpr std::int64_t kPanelSegment = 640;
 // What is multiplied with a weight [columns, depth]: rows whose depth is cut into segments, each of
 // which may lie elsewhere.
 struct PanelRows {
-  std::int64_t count = 0, segments = 1, length = 0;  // of the longest segment
+  std::int64_t count = 0, segments = 1;
 
   struct Segment {
     std::int64_t offset, length;  // in the depth
@@ -28,10 +28,9 @@ struct PanelRows {
 
   virtual ~PanelRows() = default;
   virtual Segment segment(std::int64_t index) const = 0;
-  // The places of one segment in the rows first ... first + count - 1.  `buffer` has room for these
-  // in float32, for rows that are of another type.
+  // The places of one segment in the rows first ... first + count - 1, float32.
   virtual void fetch(std::int64_t segment, std::int64_t first, std::int64_t count,
-                     const void** rows, float* buffer) const = 0;
+                     const void** rows) const = 0;
 };
 
 struct PanelWeight {
@@ -45,11 +44,11 @@ struct PanelWeight {
 void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y);
 
 // Elements of float32 that multiply_panels() allocates on so many threads.
-std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t length,
-                           std::int64_t threads);
+std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t threads);
 
 // x [..., in], weight [out, in], bias [out] or undefined -> [..., out], in the dtype of x
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-std::int64_t panel_linear_scratch(std::int64_t in, std::int64_t out, std::int64_t threads);
+std::int64_t panel_linear_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
+                                  std::int64_t out, std::int64_t threads);
 
 }  // namespace emulsion::kernels

@@ -14,6 +14,14 @@ bool has_panel_tiles(Words words) {
 #endif
 }
 
+bool multiplies_pairs() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return has_panel_tiles(Words::BfloatPairs) && __builtin_cpu_is("intel") == 0;
+#else
+  return false;
+#endif
+}
+
 void multiply(const PanelProduct& product, Words words) {
   static const bool is_wide = has_avx512(Words::Floats);
   if (is_wide)

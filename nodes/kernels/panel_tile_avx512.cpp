@@ -12,8 +12,8 @@
 namespace emulsion::kernels {
 namespace {
 
-// Panels side by side: with twelve rows, 24 sums in 32 registers.
-constexpr int kWidth = 2;
+// Panels side by side: with six rows, 24 sums in 32 registers.
+constexpr int kWidth = 4;
 
 // sums + a row's word times sixteen columns
 template <Words words>
@@ -57,20 +57,28 @@ EMULSION_AVX512 EMULSION_INLINED void multiply_tile(const PanelProduct& product,
       _mm512_storeu_ps(y + r * product.stride + c * kPanelColumns, sums[r][c]);
 }
 
-template <Words words, int width>
+// All rows, times so many panels: `most` at a time, and at the end as many as are left or one more.
+template <Words words, int width, int most>
 EMULSION_AVX512 EMULSION_INLINED void multiply_rows(const PanelProduct& product, std::int64_t p) {
   std::int64_t m = 0;
-  for (; m + 8 < product.count; m += kTileRows)
-    multiply_tile<words, kTileRows, width>(product, p, m);
-  for (; m + 4 < product.count; m += 8) multiply_tile<words, 8, width>(product, p, m);
-  for (; m < product.count; m += 4) multiply_tile<words, 4, width>(product, p, m);
+  for (; m + most <= product.count; m += most) multiply_tile<words, most, width>(product, p, m);
+  const std::int64_t left = product.count - m;
+  if (most > 6 && left > 6)
+    multiply_tile<words, 8, width>(product, p, m);
+  else if (left > 4)
+    multiply_tile<words, 6, width>(product, p, m);
+  else if (left > 2)
+    multiply_tile<words, 4, width>(product, p, m);
+  else if (left > 0)
+    multiply_tile<words, 2, width>(product, p, m);
 }
 
 template <Words words>
 EMULSION_AVX512 void multiply_panels(const PanelProduct& product) {
   std::int64_t p = 0;
-  for (; p + kWidth <= product.panels; p += kWidth) multiply_rows<words, kWidth>(product, p);
-  for (; p < product.panels; ++p) multiply_rows<words, 1>(product, p);
+  for (; p + kWidth <= product.panels; p += kWidth) multiply_rows<words, kWidth, 6>(product, p);
+  for (; p + 2 <= product.panels; p += 2) multiply_rows<words, 2, 8>(product, p);
+  for (; p < product.panels; ++p) multiply_rows<words, 1, 8>(product, p);
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ std::int64_t Tally::amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t
 
 Bytes Tally::beside(std::int64_t rows, std::int64_t in, std::int64_t out) const {
   if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out) * kFloat;
-  if (by_panels_) return kernels::panel_linear_scratch(in, out, threads_) * kFloat;
+  if (by_panels_) return kernels::panel_linear_scratch(dtype_, rows, in, out, threads_) * kFloat;
   const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
   return (widens_ ? (at_once * (in + out) + in * out) * kFloat : 0) + packing(in);
 }
@@ -215,6 +215,8 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, bool is_packed,
         {.count = to, .depth = in, .taps = 1, .out = out, .is_packed = is_packed}, threads);
   if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, is_packed, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
+  if (kernel == 1 && keeps_size())
+    return kernels::panel_linear_scratch(dtype, to, in, out, threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }

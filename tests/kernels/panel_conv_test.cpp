@@ -6,7 +6,7 @@
 #include "check.h"
 
 #include "fakes/reference.h"
-#include "kernels/panel_product.h"
+#include "kernels/panel_tile.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -31,14 +31,14 @@ double error(const ConvShape& shape, const Size& size, c10::ScalarType dtype) {
 }
 
 TEST_CASE("a convolution by panels gives what the definition gives") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   CHECK(error({.in = 32, .out = 48}, {2, 8, 11}, at::kFloat) < 2e-5);
   CHECK(error({.in = 32, .out = 48}, {2, 8, 11}, at::kBFloat16) < 4e-2);
 }
 
 TEST_CASE("every kernel, stride and padding of the models has its form") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   const Size size{1, 9, 6};
   CHECK(error({.in = 24, .out = 4, .kernel = 1, .padding = 0}, size, at::kFloat) < 2e-5);
@@ -48,7 +48,7 @@ TEST_CASE("every kernel, stride and padding of the models has its form") {
 }
 
 TEST_CASE("samples of a batch do not see each other's borders") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   CHECK(error({.in = 16, .out = 16}, {5, 1, 1}, at::kFloat) < 2e-5);
   CHECK(error({.in = 16, .out = 16}, {7, 3, 37}, at::kFloat) < 2e-5);

@@ -7,6 +7,7 @@
 #include "check.h"
 
 #include "fakes/reference.h"
+#include "kernels/panel_tile.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -26,14 +27,14 @@ double error(std::int64_t rows, std::int64_t in, std::int64_t out, c10::ScalarTy
 constexpr double kFloat = 2e-5, kBfloat16 = 1.0 / 256;  // the latter rounds the result alone
 
 TEST_CASE("a product by panels gives what the definition gives") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   CHECK(error(128, 320, 320, at::kFloat) < kFloat);
   CHECK(error(128, 320, 320, at::kBFloat16) < kBfloat16);
 }
 
 TEST_CASE("rows, columns and depths that panels do not divide are all there") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     for (const std::int64_t rows : {1, 5, 97})
@@ -43,14 +44,30 @@ TEST_CASE("rows, columns and depths that panels do not divide are all there") {
 }
 
 TEST_CASE("a depth of several segments, and columns of several blocks, are summed up") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   for (const auto dtype : {at::kFloat, at::kBFloat16})
     CHECK(error(20, 2816, 1000, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
 }
 
+TEST_CASE("more rows than are kept at a time are all multiplied") {
+  if (!has_panel_tiles()) return;
+  const c10::InferenceMode inference;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    CHECK(error(1100, 2816, 20, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
+}
+
+TEST_CASE("of rows in bfloat16 no more are widened at a time than are kept") {
+  const auto widened = [](std::int64_t rows) {
+    return panel_linear_scratch(at::kBFloat16, rows, 1280, 64, 2) -
+           panel_linear_scratch(at::kFloat, rows, 1280, 64, 2);
+  };
+  CHECK(widened(100) == 100 * 1280);
+  CHECK(widened(100000) == widened(2000));
+}
+
 TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
-  if (!panels_hold(at::kFloat)) return;
+  if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   const at::Tensor x = at::randn({2, 3, 24}), weight = at::randn({32, 24});
   const at::Tensor y = panel_linear(x.transpose(0, 1), weight, at::Tensor());
@@ -59,8 +76,11 @@ TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
 }
 
 TEST_CASE("what is packed at a time does not grow with the weight") {
-  CHECK(panel_linear_scratch(1280, 10240, 2) <= panel_linear_scratch(1280, 1280, 2));
-  CHECK(panel_linear_scratch(1280, 10240, 2) < 1280 * 10240);
+  const auto scratch = [](std::int64_t in, std::int64_t out) {
+    return panel_linear_scratch(at::kFloat, 512, in, out, 2);
+  };
+  CHECK(scratch(1280, 10240) == scratch(1280, 1280));
+  CHECK(scratch(1280, 1280) < 1280 * 1280 / 4);
 }
 
 }  // namespace
