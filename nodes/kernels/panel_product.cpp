@@ -195,15 +195,9 @@ std::int64_t kept_rows(std::int64_t depth) {
 }  // namespace
 
 bool panels_hold(c10::ScalarType dtype) {
-#if defined(__x86_64__) && defined(__GNUC__)
   static const bool has_floats = has_panel_tiles();
-  static const bool is_wide = __builtin_cpu_supports("avx512f") != 0;
   static const bool are_floats_faster = !has_tile_products() && !multiplies_pairs();
-  if (dtype == at::kFloat) return has_floats && !is_wide;
-  return dtype == at::kBFloat16 && has_floats && are_floats_faster;
-#else
-  return false;
-#endif
+  return has_floats && (dtype == at::kFloat || (dtype == at::kBFloat16 && are_floats_faster));
 }
 
 void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y) {

@@ -4,14 +4,13 @@
 
 #include <cstdint>
 
-// Products in float32 on processors with AVX2 and without AVX-512, where the kernels of oneDNN and
-// MKL reach 65 to 80 % of what the processor can do, and these 90 %; and of bfloat16, widened, on
-// those whose own products of it are slower.  Sixteen rows of a weight are brought side by side (a
-// panel) on the way, so that weights lie in memory as in their file, in float32 or in bfloat16.
+// Products in float32 on processors with AVX2 or AVX-512, and of bfloat16, widened, on those whose
+// own products of it are slower.  Sixteen rows of a weight are brought side by side (a panel) on
+// the way, in the cache of the thread that multiplies with them, so that weights lie in memory as
+// in their file, in float32 or in bfloat16.
 namespace emulsion::kernels {
 
-// Whether this processor is one of these, and numbers of that type are multiplied so: float32 and
-// bfloat16.  [any thread]
+// Whether numbers of that type are multiplied so on this processor.  [any thread]
 bool panels_hold(c10::ScalarType dtype);
 
 // The longest segment that the caches of a processor are to hold for many rows.

@@ -6,6 +6,7 @@
 
 #include "emulsion/processor.h"
 #include "kernels/panel_tile.h"
+#include "kernels/rounding.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/winograd_transform.h"
@@ -18,12 +19,16 @@ constexpr std::int64_t kFewestChannels = 32;  // below, the transforms of maps d
 // What one thread multiplies at a time, so that arguments and results stay in its cache: of many
 // tiles, or of few of which all are taken.
 constexpr std::int64_t kTiles = 4 * kTileRows, kFilters = 4 * kPanelColumns;
-constexpr std::int64_t kFewTiles = 3 * kTiles, kFewFilters = kFilters / 2, kFewChannels = 128;
+constexpr std::int64_t kFewTiles = 3 * kTiles, kFewWeights = kFilters * kFilters;
+// Filters of which some channels are transformed at a time, where tiles are few.
+constexpr std::int64_t few_filters(std::int64_t tiles) {
+  return tiles <= kTiles ? kFilters : kFilters / 2;
+}
 // From one cell to the next: cells that lie whole pages apart would compete for the same lines of a
 // cache.
 constexpr std::int64_t apart(std::int64_t elements) { return elements + kPanelColumns; }
-constexpr std::int64_t kProducts = apart(std::max(kTiles * kFilters, kFewTiles* kFewFilters));
-constexpr std::int64_t kFewWeights = apart(kFewChannels * kFewFilters);
+constexpr std::int64_t kProducts =
+    apart(std::max(kTiles * kFilters, kFewTiles * few_filters(kFewTiles)));
 constexpr std::int64_t kMostInputs = 12 << 20;   // transformed elements of maps at a time
 constexpr std::int64_t kMostWeights = 12 << 20;  // and of weights
 
@@ -42,7 +47,7 @@ std::int64_t filters_at_once(const WinogradShape& shape) {
 
 // Elements of transformed weights.
 std::int64_t kept_weights(const WinogradShape& shape, std::int64_t threads) {
-  if (shape.tiles <= kFewTiles) return threads * kTileCells * kFewWeights;
+  if (shape.tiles <= kFewTiles) return threads * kTileCells * apart(kFewWeights);
   return kTileCells * apart(shape.in * filters_at_once(shape));
 }
 
@@ -100,26 +105,26 @@ class Winograd {
   // Few tiles: each thread takes a group of filters, of which it transforms some channels before
   // it multiplies with these.
   void multiply_few() {
-    const std::int64_t groups = (shape_.out + kFewFilters - 1) / kFewFilters;
-    take_turns(groups, [&](std::int64_t i, std::int64_t thread) {
-      const std::int64_t filter = i * kFewFilters;
-      const std::int64_t filters = std::min(kFewFilters, shape_.out - filter);
-      float* const u = u_.mutable_data_ptr<float>() + thread * kTileCells * kFewWeights;
-      for (std::int64_t c = 0; c < shape_.in; c += kFewChannels) {
-        const std::int64_t channels = std::min(kFewChannels, shape_.in - c);
+    const std::int64_t group = few_filters(shape_.tiles), most = kFewWeights / group;
+    take_turns(quotient_up(shape_.out, group), [&](std::int64_t i, std::int64_t thread) {
+      const std::int64_t filter = i * group;
+      const std::int64_t filters = std::min(group, shape_.out - filter);
+      float* const u = u_.mutable_data_ptr<float>() + thread * kTileCells * apart(kFewWeights);
+      for (std::int64_t c = 0; c < shape_.in; c += most) {
+        const std::int64_t channels = std::min(most, shape_.in - c);
         for (std::int64_t p = 0; p < filters; p += kPanelColumns)
           transform_filters(weight_ + ((filter + p) * shape_.in + c) * 9, shape_.in, channels,
-                            {u + p * kFewChannels, kPanelColumns, kFewWeights});
+                            {u + p * most, kPanelColumns, apart(kFewWeights)});
         multiply_cells({0, shape_.tiles},
                        {.first = u,
-                        .cell = kFewWeights,
-                        .panel = kFewChannels * kPanelColumns,
+                        .cell = apart(kFewWeights),
+                        .panel = most * kPanelColumns,
                         .filters = filters,
                         .channel = c,
                         .channels = channels},
-                       products_of(thread, kFewFilters));
+                       products_of(thread, group));
       }
-      write({0, shape_.tiles}, products_of(thread, kFewFilters), filter, filters);
+      write({0, shape_.tiles}, products_of(thread, group), filter, filters);
     });
   }
 
@@ -196,7 +201,7 @@ class Winograd {
   const Element *x_, *weight_;
   Element* y_;
   at::Tensor zeros_, bias_;
-  at::Tensor u_;         // [36, filters / 16, C, 16]; of each thread [36, 2, 128, 16]
+  at::Tensor u_;         // [36, filters / 16, C, 16]; of each thread, for some filters and channels
   at::Tensor v_;         // [36, strip, C]
   at::Tensor products_;  // of each thread: [36, tiles, filters]
 };
