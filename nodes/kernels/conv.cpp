@@ -42,9 +42,13 @@ at::Tensor conv_by_panels(const at::Tensor& map, const at::Tensor& weight, const
   return map_of(panel_linear(pixels_of(map), weight.flatten(1), bias));
 }
 
-bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape) {
-  const WinogradShape tiled{shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3))};
-  return keeps_size(shape) && bias.defined() && winograd_holds(x.scalar_type()) && tiled.pays();
+// Of x made so many times as large.
+bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape,
+                   std::int64_t times = 1) {
+  const WinogradShape tiled{shape.in, shape.out,
+                            winograd_tiles(x.size(0), times * x.size(2), times * x.size(3))};
+  return x.is_cpu() && keeps_size(shape) && bias.defined() && winograd_holds(x.scalar_type()) &&
+         tiled.pays();
 }
 
 // A deep level's weights are larger than its maps.  With channels last, LibTorch would bring the
@@ -55,7 +59,7 @@ bool turns_around(const at::Tensor& x, const at::Tensor& weight) {
 
 at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       const ConvShape& shape) {
-  if (x.is_cpu() && goes_by_tiles(x, bias, shape))
+  if (goes_by_tiles(x, bias, shape))
     return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
   if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
     return conv_by_panels(in_map_layout(x), weight.contiguous(), bias, shape);
@@ -65,13 +69,17 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
   return in_map_layout(at::conv2d(x.contiguous(), weight, bias, shape.stride, shape.padding));
 }
 
+at::Tensor all_unpacked(const Weight& weight, c10::ScalarType dtype) {
+  if (weight.packing == Packing::None) return weight.data;
+  return unpacked_rows(weight, 0, weight.spec.shape.front(), dtype);
+}
+
 // The same with a weight that is unpacked before, as a product that widens it needs it.
 at::Tensor conv_unpacked(const at::Tensor& x, const Weight& weight, const at::Tensor& bias,
                          const ConvShape& shape) {
   if (weight.packing == Packing::None) return conv_alone(x, weight.data, bias, shape);
   const bool wide = widens_weights(x);
-  const c10::ScalarType dtype = wide ? at::kFloat : x.scalar_type();
-  const at::Tensor numbers = unpacked_rows(weight, 0, shape.out, dtype);
+  const at::Tensor numbers = all_unpacked(weight, wide ? at::kFloat : x.scalar_type());
   if (!wide) return conv_alone(x, numbers, bias, shape);
   return conv_alone(widened(x), numbers, widened(bias), shape).to(x.scalar_type());
 }
@@ -104,6 +112,9 @@ at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& 
                           const ConvShape& shape) {
   if (goes_by_amx(x, shape, MapChange::Doubled))
     return amx_conv2d(in_map_layout(x), weight, bias, MapChange::Doubled);
+  if (goes_by_tiles(x, bias, shape, 2))
+    return winograd_doubled_conv2d(in_map_layout(x),
+                                   all_unpacked(weight, x.scalar_type()).contiguous(), bias);
   x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
   return conv_unpacked(x, weight, bias, shape);
 }

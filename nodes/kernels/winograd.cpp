@@ -28,7 +28,7 @@ constexpr std::int64_t few_filters(std::int64_t tiles) {
 // cache.
 constexpr std::int64_t apart(std::int64_t elements) { return elements + kPanelColumns; }
 constexpr std::int64_t kProducts =
-    apart(std::max(kTiles * kFilters, kFewTiles * few_filters(kFewTiles)));
+    apart(std::max(kTiles * kFilters, kFewTiles* few_filters(kFewTiles)));
 constexpr std::int64_t kMostInputs = 12 << 20;   // transformed elements of maps at a time
 constexpr std::int64_t kMostWeights = 12 << 20;  // and of weights
 
@@ -58,7 +58,7 @@ class Winograd {
   Winograd(const WinogradShape& shape, const at::Tensor& x, const at::Tensor& weight,
            const at::Tensor& bias, const at::Tensor& y)
       : shape_(shape),
-        in_(shape.in, x.size(2), x.size(3)),
+        in_(shape.in, y.size(2), y.size(3), y.size(2) > x.size(2)),
         out_(shape.out, y.size(2), y.size(3)),
         strip_(tiles_at_once(shape, at::get_num_threads())),
         u_cell_(apart(shape.in * filters_at_once(shape))),
@@ -206,10 +206,17 @@ class Winograd {
   at::Tensor products_;  // of each thread: [36, tiles, filters]
 };
 
-template <class Element>
-void convolve(const WinogradShape& shape, const at::Tensor& x, const at::Tensor& weight,
-              const at::Tensor& bias, const at::Tensor& y) {
-  Winograd<Element>(shape, x, weight, bias, y).run();
+at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                     std::int64_t times) {
+  const std::int64_t height = times * x.size(2), width = times * x.size(3);
+  at::Tensor y = at::empty({x.size(0), weight.size(0), height, width}, x.options(),
+                           at::MemoryFormat::ChannelsLast);
+  const WinogradShape shape{x.size(1), weight.size(0), winograd_tiles(x.size(0), height, width)};
+  if (x.scalar_type() == at::kFloat)
+    Winograd<float>(shape, x, weight, bias, y).run();
+  else
+    Winograd<Bfloat16Bits>(shape, x, weight, bias, y).run();
+  return y;
 }
 
 }  // namespace
@@ -236,15 +243,13 @@ bool winograd_holds(c10::ScalarType dtype) {
 
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("winograd_conv2d", std::vector<c10::IValue>({x, weight, bias}));
-  at::Tensor y = at::empty({x.size(0), weight.size(0), x.size(2), x.size(3)}, x.options(),
-                           at::MemoryFormat::ChannelsLast);
-  const WinogradShape shape{x.size(1), weight.size(0),
-                            winograd_tiles(x.size(0), x.size(2), x.size(3))};
-  if (x.scalar_type() == at::kFloat)
-    convolve<float>(shape, x, weight, bias, y);
-  else
-    convolve<Bfloat16Bits>(shape, x, weight, bias, y);
-  return y;
+  return convolved(x, weight, bias, 1);
+}
+
+at::Tensor winograd_doubled_conv2d(const at::Tensor& x, const at::Tensor& weight,
+                                   const at::Tensor& bias) {
+  RECORD_FUNCTION("winograd_doubled_conv2d", std::vector<c10::IValue>({x, weight, bias}));
+  return convolved(x, weight, bias, 2);
 }
 
 }  // namespace emulsion::kernels

@@ -33,4 +33,8 @@ std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_
 // CPU, in and out multiples of 16 -> [B, out, H, W] channels last
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+// The same of x made twice as large by nearest neighbours, which is never in memory.
+at::Tensor winograd_doubled_conv2d(const at::Tensor& x, const at::Tensor& weight,
+                                   const at::Tensor& bias);
+
 }  // namespace emulsion::kernels

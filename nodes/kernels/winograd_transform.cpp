@@ -83,10 +83,13 @@ EMULSION_INLINED std::array<const Element*, kTileCells> pixels_under(const TileG
                                                                      const Element* x,
                                                                      const Element* zeros) {
   std::array<const Element*, kTileCells> pixels;
+  const int halving = grid.is_doubled ? 1 : 0;
+  const std::int64_t height = grid.height >> halving, width = grid.width >> halving;
   for (std::int64_t k = 0; k < kTileCells; ++k) {
     const std::int64_t row = corner.y - 1 + k / kTileSide, column = corner.x - 1 + k % kTileSide;
     const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
-    const std::int64_t pixel = (corner.sample * grid.height + row) * grid.width + column;
+    const std::int64_t pixel =
+        (corner.sample * height + (row >> halving)) * width + (column >> halving);
     pixels[static_cast<std::size_t>(k)] = inside ? x + pixel * grid.channels : zeros;
   }
   return pixels;

@@ -13,13 +13,16 @@ inline constexpr std::int64_t kTileResults = 4;                // on a side
 // Maps of samples with channels last, cut into tiles.
 struct TileGrid {
   std::int64_t channels, height, width, rows, columns;  // rows and columns of tiles
+  // The map in memory has half the height and width, and each of its pixels stands for four.
+  bool is_doubled;
 
-  TileGrid(std::int64_t c, std::int64_t h, std::int64_t w)
+  TileGrid(std::int64_t c, std::int64_t h, std::int64_t w, bool doubled = false)
       : channels(c),
         height(h),
         width(w),
         rows((h + kTileResults - 1) / kTileResults),
-        columns((w + kTileResults - 1) / kTileResults) {}
+        columns((w + kTileResults - 1) / kTileResults),
+        is_doubled(doubled) {}
 };
 
 struct TileRange {

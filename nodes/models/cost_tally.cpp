@@ -182,10 +182,11 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 }
 
 kernels::WinogradShape ConvStep::tiled() const {
+  const bool is_doubled = change == kernels::MapChange::Doubled;
   const bool is_same = change == kernels::MapChange::None && kernel == 3 && keeps_size();
-  const std::int64_t tiles =
-      is_same ? kernels::winograd_tiles(map.batch, map.height, map.width) : 0;
-  return {in, out, tiles};
+  if (!is_same && !is_doubled) return {in, out, 0};
+  const std::int64_t times = is_doubled ? 2 : 1;
+  return {in, out, kernels::winograd_tiles(map.batch, times * map.height, times * map.width)};
 }
 
 bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {
@@ -283,7 +284,8 @@ void upsampled(Tally& tally, std::int64_t C, const MapBatch& before, const MapBa
   const ConvStep step = same_size(after, C, C),
                  own{C, C, 3, before, after.pixels(), kernels::MapChange::Doubled};
   const bool doubles = after.height == 2 * before.height && after.width == 2 * before.width;
-  const bool fuses = doubles && tally.fuses_sizes() && own.goes_by_amx(tally.dtype());
+  const bool is_own = own.goes_by_amx(tally.dtype()) || own.goes_by_tiles(tally.dtype());
+  const bool fuses = doubles && tally.fuses_sizes() && is_own;
   tally.touch(step.input() + own.input());
   conv(tally, step, {step.input(), own.input(), fuses ? &own : nullptr});
 }

@@ -15,9 +15,11 @@ struct ConvStep {
   std::int64_t to;
   kernels::MapChange change = kernels::MapChange::None;
 
-  // Whether a CPU has a kernel of ours for it, and whether that is the one for tile registers.
+  // Whether a CPU has a kernel of ours for it, and whether that is the one for tile registers, or
+  // that which cuts maps into tiles.
   bool is_own(c10::ScalarType dtype) const;
   bool goes_by_amx(c10::ScalarType dtype) const;
+  bool goes_by_tiles(c10::ScalarType dtype) const;
   // Elements that conv2d() allocates besides the result: by the libraries' kernels, and in float32
   // by those of ours for maps of a dtype.
   std::int64_t scratch() const;
@@ -32,7 +34,6 @@ struct ConvStep {
   bool keeps_size() const { return to == map.pixels(); }
   kernels::AmxMap amx_map() const { return {map.batch, map.height, map.width, in, change}; }
   kernels::WinogradShape tiled() const;
-  bool goes_by_tiles(c10::ScalarType dtype) const;
 };
 
 // Follows a model through its code: what it holds, the most that it has held, and its work.

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
@@ -49,6 +50,21 @@ TEST_CASE("more tiles than are worked on at once, of several samples, are all th
   if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
   CHECK(error({3, 16, 32, 30, 37}) < 2e-5);  // 240 tiles
+}
+
+TEST_CASE("of a map that is doubled, each pixel stands for four") {
+  if (!winograd_holds(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  for (const std::int64_t side : {1, 3, 9}) {
+    const at::Tensor x = at::randn({2, 32, side, side + 1}),
+                     weight = at::randn({48, 32, 3, 3}).div_(17), bias = at::randn({48});
+    const at::Tensor large = at::upsample_nearest2d(x, {2 * side, 2 * side + 2});
+    const at::Tensor y =
+        winograd_doubled_conv2d(x.contiguous(at::MemoryFormat::ChannelsLast), weight, bias);
+    CHECK(y.is_contiguous(at::MemoryFormat::ChannelsLast));
+    CHECK(fakes::distance(y, at::conv2d(large.to(at::kDouble), weight.to(at::kDouble),
+                                        bias.to(at::kDouble), 1, 1)) < 2e-5);
+  }
 }
 
 TEST_CASE("filters that are too many for one transform come in blocks") {
