@@ -60,6 +60,8 @@ class Executor {
 
   Outputs run() {
     state_.recorder.begin(plan_);
+    for (std::size_t i = 0; i < plan_.devices.size(); ++i)
+      state_.meters[i]->expect(plan_.devices[i].peak);
     run_steps(plan_.steps);
     Outputs outputs;
     for (const GraphOutput& output : graph_.outputs)

@@ -21,7 +21,8 @@ struct MemoryMeter::Account {
     raise(most, before + bytes);
     return true;
   }
-  // What may lie unused so that the process holds no more than it had to at its highest moment.
+  // What may lie unused so that the process holds no more than it had to, or is planned to, at its
+  // highest moment.
   Bytes room() const {
     return std::min(most.load(std::memory_order_relaxed), limit.load(std::memory_order_relaxed)) -
            used.load(std::memory_order_relaxed);
@@ -36,13 +37,13 @@ struct MemoryMeter::Account {
     }
   }
 
-  // `most` is the peak that no meter resets.
+  // `most` is the highest peak that was seen or planned; no meter resets it.
   std::atomic<Bytes> used{0}, peak{0}, most{0}, limit{kNoLimit};
   bool owned = false;  // by a meter; guarded by the list of accounts
 };
 
 // Frees what the counting allocator keeps.  [any thread]
-void free_kept_blocks();
+void free_kept_pages();
 
 // The account in charge of this thread.  [any thread]
 MemoryMeter::Account& account_in_charge();

@@ -89,6 +89,10 @@ void MemoryMeter::set_limit(Bytes limit) {
   if (device_.is_cpu()) account_->limit = limit;
 }
 
+void MemoryMeter::expect(Bytes peak) {
+  if (device_.is_cpu()) Account::raise(account_->most, peak);
+}
+
 Bytes MemoryMeter::used() const {
   if (device_.is_cpu()) return account_->used.load();
   return stats_of(device_).allocated_bytes[kAggregate].current;
@@ -158,7 +162,7 @@ void trim_memory(c10::Device device) {
     c10::getDeviceAllocator(device.type())->emptyCache();
     return;
   }
-  free_kept_blocks();
+  free_kept_pages();
 #if defined(__GLIBC__)
   malloc_trim(0);
 #endif

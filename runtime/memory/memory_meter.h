@@ -22,6 +22,8 @@ class MemoryMeter {
   // An allocation that would pass the limit throws c10::OutOfMemoryError and counts nothing.
   // LibTorch has no call that sets a limit on any accelerator: there this does nothing.
   void set_limit(Bytes limit);
+  // The peak of a plan: on a CPU, pages that are freed are kept for what comes up to that much.
+  void expect(Bytes peak);
   Bytes used() const;
   Bytes peak() const;  // the most since reset_peak()
   void reset_peak();

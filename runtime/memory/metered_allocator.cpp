@@ -3,15 +3,18 @@
 #include <c10/util/Exception.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <new>
 #if defined(__linux__)
 #include <sys/mman.h>
-
-#include <cstdlib>
+#endif
+#if defined(__GLIBC__)
+#include <malloc.h>
 #endif
 
 #include "emulsion/str.h"
-#include "memory/kept_blocks.h"
+#include "memory/kept_pages.h"
 #include "memory/memory_account.h"
 
 namespace emulsion {
@@ -31,32 +34,53 @@ static_assert(sizeof(Front) <= kFront);
 
 // Maps of a picture come and go by the hundred MiB, and each time the system has to find and clear
 // their pages: in pages of 2 MiB that takes a fraction of the time, and none where they are kept.
-constexpr std::size_t kHugePage = 2 << 20, kLeastKept = 2 * kHugePage;
+constexpr std::size_t kHugePage = 2 << 20;
+
+#if defined(__linux__)
+constexpr std::size_t kLeastKept = 2 * kHugePage;
+
+void release_pages(std::byte* first, std::size_t size) { munmap(first, size); }
+
+// Of whole huge pages, or null.
+std::byte* new_pages(std::size_t size) {
+  void* const mapped = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* const all = static_cast<std::byte*>(mapped);
+  const std::size_t before = -reinterpret_cast<std::uintptr_t>(mapped) % kHugePage;
+  if (before > 0) release_pages(all, before);
+  if (before < kHugePage) release_pages(all + before + size, kHugePage - before);
+  madvise(all + before, size, MADV_HUGEPAGE);
+  return all + before;
+}
+#else
+constexpr std::size_t kLeastKept = std::numeric_limits<std::size_t>::max();
+
+void release_pages(std::byte* /*first*/, std::size_t /*size*/) {}
+std::byte* new_pages(std::size_t /*size*/) { return nullptr; }
+#endif
 
 // Blocks are freed until the very end of the process.
-KeptBlocks& kept_blocks() {
-  static auto* const kept = new KeptBlocks(&c10::free_cpu);
+KeptPages& kept_pages() {
+  static auto* const kept = new KeptPages(kHugePage, &release_pages);
   return *kept;
 }
 
-void* new_block(std::size_t size) {
-#if defined(__linux__)
-  void* block = nullptr;
-  if (size >= kLeastKept && posix_memalign(&block, kHugePage, size) == 0) {
-    madvise(block, size, MADV_HUGEPAGE);
-    return block;
-  }
-#endif
-  return c10::alloc_cpu(size);
-}
+struct Block {
+  std::byte* data;
+  std::size_t size;
+};
 
-KeptBlocks::Block allocate_block(std::size_t bytes, const Account& account) {
-  if (bytes < kLeastKept) return {new_block(bytes), bytes};
+Block allocate_block(std::size_t bytes, const Account& account) {
+  if (bytes < kLeastKept) return {static_cast<std::byte*>(c10::alloc_cpu(bytes)), bytes};
   const std::size_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  const KeptBlocks::Block kept = kept_blocks().take(size);
-  if (kept.data != nullptr) return kept;
-  kept_blocks().shrink(account.room());
-  return {new_block(size), size};
+  std::byte* data = kept_pages().take(size);
+  if (data == nullptr) {
+    kept_pages().shrink(account.room());
+    data = new_pages(size);
+  }
+  TORCH_CHECK_WITH(OutOfMemoryError, data != nullptr, "the system has no more memory");
+  return {data, size};
 }
 
 [[noreturn]] void throw_out_of_memory(const Account& account, Bytes bytes) {
@@ -72,9 +96,9 @@ void* counted_block(std::size_t size) {
   const auto bytes = static_cast<Bytes>(size);
   if (!account.add(bytes)) throw_out_of_memory(account, bytes);
   try {
-    const KeptBlocks::Block block = allocate_block(size + kFront, account);
+    const Block block = allocate_block(size + kFront, account);
     new (block.data) Front{bytes, &account, block.size};
-    return static_cast<std::byte*>(block.data) + kFront;
+    return block.data + kFront;
   } catch (const c10::Error& fault) {  // the system has no more
     account.remove(bytes);
     TORCH_CHECK_WITH(OutOfMemoryError, false, fault.what_without_backtrace());
@@ -83,11 +107,11 @@ void* counted_block(std::size_t size) {
 
 void free_block(void* data) {
   if (data == nullptr) return;
-  void* const block = static_cast<std::byte*>(data) - kFront;
-  const Front front = *static_cast<Front*>(block);
+  std::byte* const block = static_cast<std::byte*>(data) - kFront;
+  const Front front = *reinterpret_cast<Front*>(block);
   front.account->remove(front.bytes);
   if (front.size >= kLeastKept)
-    kept_blocks().keep({block, front.size}, front.account->room());
+    kept_pages().keep(block, front.size, front.account->room());
   else
     c10::free_cpu(block);
 }
@@ -106,13 +130,28 @@ class MeteredAllocator final : public c10::Allocator {
 
 }  // namespace
 
-void free_kept_blocks() { kept_blocks().shrink(0); }
+void free_kept_pages() { kept_pages().shrink(0); }
+
+namespace {
+
+// Blocks below the least that is kept come and go as often; malloc would give the pages of each
+// back to the system, since it learns from the larger ones, which do not pass through it, not to do
+// so.
+void keep_pages_in_malloc() {
+#if defined(__GLIBC__)
+  constexpr int kMostKept = 64 << 20;
+  mallopt(M_MMAP_THRESHOLD, static_cast<int>(2 * kHugePage));
+  mallopt(M_TRIM_THRESHOLD, kMostKept);
+#endif
+}
+
+}  // namespace
 
 void install_memory_meter() {
   static MeteredAllocator allocator;
   // The highest priority: an allocator that another library sets later does not replace it.
   [[maybe_unused]] static const bool installed =
-      (c10::SetCPUAllocator(&allocator, /*priority=*/100), true);
+      (keep_pages_in_malloc(), c10::SetCPUAllocator(&allocator, /*priority=*/100), true);
 }
 
 }  // namespace emulsion

@@ -83,6 +83,11 @@ struct ModelCase {
   bool is_large;
 };
 
+std::ostream& operator<<(std::ostream& out, const ModelCase& one) {
+  return out << one.model << ", " << one.batch << " of " << one.height << "x" << one.width << ", "
+             << one.dtype;
+}
+
 std::vector<ModelCase> cases() {
   std::vector<ModelCase> list;
   for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
@@ -99,7 +104,7 @@ std::vector<ModelCase> cases() {
 TEST_CASE("a UNet holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "unet", one.dtype);
     const UnetConfig config = read_unet_config(*part.component);
     const Unet unet(part.view(), config);
@@ -114,7 +119,7 @@ TEST_CASE("a UNet holds no more than its bound") {
 TEST_CASE("a UNet with branches holds no more than its bound, which their ranks raise") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "unet", one.dtype);
     const UnetConfig config = read_unet_config(*part.component);
     const WeightView view(fakes::with_random_branches(*part.weights, 16));
@@ -147,7 +152,7 @@ Bytes unet_peak(const ModelCase& one, DeepFeatures* deep, const TokenMerging& me
 TEST_CASE("a UNet outside of given features holds no more than its bound, and does less") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "unet", one.dtype);
     const UnetConfig config = read_unet_config(*part.component);
     const MapBatch latent{one.batch, one.height, one.width};
@@ -169,7 +174,7 @@ TEST_CASE("a UNet outside of given features holds no more than its bound, and do
 TEST_CASE("a UNet that merges tokens holds no more than its bound, and attends less") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "unet", one.dtype);
     const UnetConfig config = read_unet_config(*part.component);
     const MapBatch latent{one.batch, one.height, one.width};
@@ -183,7 +188,7 @@ TEST_CASE("a UNet that merges tokens holds no more than its bound, and attends l
 TEST_CASE("a UNet with packed weights holds no more than its bound, which unpacking raises") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const UnetConfig config =
         read_unet_config(*fakes::load_part(one.model, "unet", one.dtype).component);
     const auto part = fakes::load_packed_part<Unet>(one.model, "unet", one.dtype, config);
@@ -202,7 +207,7 @@ TEST_CASE("a UNet with packed weights holds no more than its bound, which unpack
 TEST_CASE("a VAE's decoder holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "vae", one.dtype);
     const VaeConfig config = read_vae_config(*part.component);
     const VaeDecoder decoder(part.view(), config);
@@ -216,7 +221,7 @@ TEST_CASE("a VAE's decoder holds no more than its bound") {
 TEST_CASE("a VAE's encoder holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "vae", one.dtype);
     const VaeConfig config = read_vae_config(*part.component);
     const VaeEncoder encoder(part.view(), config);
@@ -232,7 +237,7 @@ TEST_CASE("a VAE's encoder holds no more than its bound") {
 TEST_CASE("a text encoder holds no more than its bound") {
   const c10::InferenceMode inference;
   for (const ModelCase& one : cases()) {
-    CAPTURE(one.model);
+    CAPTURE(one);
     const auto part = fakes::load_part(one.model, "text_encoder", one.dtype);
     const ClipTextConfig config = read_clip_text_config(*part.component);
     const ClipText encoder(part.view(), config);
