@@ -4,6 +4,7 @@
 #include "kernels/amx_product.h"
 #include "kernels/linear.h"
 #include "kernels/panel_conv.h"
+#include "kernels/panel_linear.h"
 #include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/unpack.h"

@@ -3,7 +3,9 @@
 #include <ATen/record_function.h>
 
 #include "kernels/amx_product.h"
+#include "kernels/gate_row.h"
 #include "kernels/linear.h"
+#include "kernels/panel_linear.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/vector_lanes.h"
@@ -14,31 +16,13 @@ namespace {
 constexpr std::int64_t kRows = 16;  // that a thread takes at a time
 
 template <class Element>
-EMULSION_INLINED void gate_row(const Element* values, std::int64_t width, Element* y) {
-  for (std::int64_t c = 0; c < width; c += kWideLanes) {
-    WideLanes value, gate;
-    widen_lanes(values + c, value);
-    widen_lanes(values + width + c, gate);
-    gelu_lanes(gate);
-    narrow_lanes(value * gate, y + c);
-  }
-}
-
-EMULSION_VECTOR_CLONES void gate(const float* values, std::int64_t width, float* y) {
-  gate_row(values, width, y);
-}
-EMULSION_VECTOR_CLONES void gate(const Bfloat16Bits* values, std::int64_t width, Bfloat16Bits* y) {
-  gate_row(values, width, y);
-}
-
-template <class Element>
 void gate_rows(const at::Tensor& from, const at::Tensor& to) {
   const std::int64_t width = to.size(-1), rows = to.numel() / width;
   const auto* const x = static_cast<const Element*>(from.const_data_ptr());
   auto* const y = static_cast<Element*>(to.mutable_data_ptr());
   take_turns((rows + kRows - 1) / kRows, [&](std::int64_t i, std::int64_t /*thread*/) {
     for (std::int64_t row = i * kRows; row < std::min((i + 1) * kRows, rows); ++row)
-      gate(x + row * 2 * width, width, y + row * width);
+      gate_row(x + row * 2 * width, width, y + row * width);
   });
 }
 
@@ -66,8 +50,12 @@ at::Tensor gated(const at::Tensor& y) {
 }
 
 at::Tensor gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  return goes_by_amx(x, x.size(-1), weight.spec.shape[0] / 2) ? amx_gated_linear(x, weight, bias)
-                                                              : gated(linear(x, weight, bias));
+  if (goes_by_amx(x, x.size(-1), weight.spec.shape[0] / 2))
+    return amx_gated_linear(x, weight, bias);
+  const bool is_plain = weight.packing == Packing::None;
+  if (is_plain && x.is_cpu() && panels_gate(x.scalar_type(), x.size(-1), weight.spec.shape[0] / 2))
+    return panel_gated_linear(x, weight.data.contiguous(), bias);
+  return gated(linear(x, weight, bias));
 }
 
 }  // namespace emulsion::kernels

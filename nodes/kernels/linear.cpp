@@ -5,6 +5,7 @@
 
 #include "emulsion/processor.h"
 #include "kernels/amx_product.h"
+#include "kernels/panel_linear.h"
 #include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/unpack.h"
@@ -107,8 +108,11 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 }
 
 void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  const bool is_plain = weight.packing == Packing::None, by_panels = panels_hold(x.scalar_type());
   if (goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
     amx_add_linear_(y, x, weight, bias);
+  else if (x.is_cpu() && is_plain && by_panels && y.is_contiguous())
+    panel_add_linear_(y, x, weight.data.contiguous(), bias);
   else
     y.add_(linear(x, weight, bias));
 }

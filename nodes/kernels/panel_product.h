@@ -37,17 +37,20 @@ struct PanelWeight {
   const at::Tensor& bias;        // [columns] or undefined
   std::int64_t interleaved = 1;  // depth of the matrix is [depth / interleaved, interleaved], that
                                  // of rows the other way round
+  bool is_gated = false;         // columns are values and then gates, see gated.h; a multiple of
+                                 // 32, and packed_panels() are more than one
 };
 
-// y [rows, columns] contiguous, float32 or bfloat16: its rows times the weight's, and the bias.
-void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y);
+// y [rows, columns] contiguous, float32 or bfloat16: its rows times the weight's, and the bias,
+// which may be added to what y holds.  Of columns that are gated y has half; nothing is added to
+// these.
+void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y,
+                     bool adds = false);
+
+// Panels that a thread packs at a time of a weight: one, or an even number if it has as many.
+std::int64_t packed_panels(std::int64_t columns, std::int64_t depth);
 
 // Elements of float32 that multiply_panels() allocates on so many threads.
 std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t threads);
-
-// x [..., in], weight [out, in], bias [out] or undefined -> [..., out], in the dtype of x
-at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
-std::int64_t panel_linear_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
-                                  std::int64_t out, std::int64_t threads);
 
 }  // namespace emulsion::kernels

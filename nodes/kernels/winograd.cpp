@@ -39,10 +39,10 @@ std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads) {
   return std::min(shape.tiles, std::max(kFewTiles, most));
 }
 
-// Filters whose transform is kept at a time.
+// Filters whose transform is kept at a time: those of each time are about as many.
 std::int64_t filters_at_once(const WinogradShape& shape) {
-  const std::int64_t fit = kMostWeights / (kTileCells * shape.in) / kPanelColumns * kPanelColumns;
-  return std::min(shape.out, std::max(kPanelColumns, fit));
+  const std::int64_t fit = std::max(kPanelColumns, kMostWeights / (kTileCells * shape.in));
+  return rounded_up(quotient_up(shape.out, quotient_up(shape.out, fit)), kPanelColumns);
 }
 
 // Elements of transformed weights.

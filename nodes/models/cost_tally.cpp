@@ -6,6 +6,7 @@
 #include "kernels/attention.h"
 #include "kernels/linear.h"
 #include "kernels/panel_conv.h"
+#include "kernels/panel_linear.h"
 #include "kernels/panel_product.h"
 #include "kernels/winograd.h"
 
@@ -109,9 +110,17 @@ void Tally::multiply(std::int64_t rows, std::int64_t in, std::int64_t out) {
   branch_ = std::max(branch_, (branches.rank * (rows + in + out) + apart) * element_ + products);
 }
 
+std::optional<std::int64_t> Tally::gated_scratch(std::int64_t rows, std::int64_t in,
+                                                 std::int64_t out) const {
+  if (branches_.linears.rank > 0) return std::nullopt;
+  if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out, true);
+  if (branches_.linears.packed > 0 || !kernels::panels_gate(dtype_, in, out)) return std::nullopt;
+  return kernels::panel_linear_scratch(dtype_, rows, in, 2 * out, threads_);
+}
+
 void Tally::multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out) {
-  if (branches_.linears.rank == 0 && kernels::amx_takes(dtype_, rows, in, out)) {
-    pass_on_cpu(rows * out, amx_scratch(rows, in, out, true) * kFloat);
+  if (const auto scratch = gated_scratch(rows, in, out)) {
+    pass_on_cpu(rows * out, *scratch * kFloat);
     pass_elsewhere(3 * rows * out);
     work_.product += 4 * static_cast<double>(rows) * static_cast<double>(in * out);
     count_unpacking(rows, in, 2 * out);

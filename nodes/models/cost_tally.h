@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 
 #include "kernels/amx_conv.h"
 #include "kernels/winograd.h"
@@ -103,6 +104,9 @@ class Tally {
   // Elements of float32 that products in tile registers take.
   std::int64_t amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
                            bool is_gated = false) const;
+  // The same where gates are taken within the product.
+  std::optional<std::int64_t> gated_scratch(std::int64_t rows, std::int64_t in,
+                                            std::int64_t out) const;
   // Of a linear layer, where weights are packed.
   void count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out);
   // Packed weights of so many numbers are unpacked once.

@@ -1,6 +1,7 @@
 #include "kernels/panel_product.h"
 
-#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
@@ -12,75 +13,49 @@
 namespace emulsion::kernels {
 namespace {
 
-at::Tensor wide(const at::Tensor& tensor) { return tensor.to(at::kDouble); }
+// Rows whose left part lies in one matrix, and whose right part in another.
+struct TwoParts final : PanelRows {
+  at::Tensor left, right;
 
-// Distance from the product in float64 of the same numbers, in parts of the largest result.
-double error(std::int64_t rows, std::int64_t in, std::int64_t out, c10::ScalarType dtype) {
-  const double spread = 1 / std::sqrt(static_cast<double>(in));
-  const at::Tensor x = at::randn({rows, in}).to(dtype);
-  const at::Tensor weight = at::randn({out, in}).mul_(spread).to(dtype);
-  const at::Tensor bias = at::randn({out}).to(dtype);
-  const at::Tensor wanted = at::linear(wide(x), wide(weight), wide(bias));
-  return fakes::distance(panel_linear(x, weight, bias), wanted) / wanted.abs().max().item<double>();
-}
+  TwoParts(const at::Tensor& first, const at::Tensor& second) : left(first), right(second) {
+    count = left.size(0);
+    segments = 2;
+  }
+  Segment segment(std::int64_t index) const override {
+    return index == 0 ? Segment{0, left.size(1)} : Segment{left.size(1), right.size(1)};
+  }
+  void fetch(std::int64_t index, std::int64_t first, std::int64_t rows,
+             const void** places) const override {
+    const at::Tensor& part = index == 0 ? left : right;
+    for (std::int64_t m = 0; m < rows; ++m)
+      places[m] = part.const_data_ptr<float>() + (first + m) * part.size(1);
+  }
+};
 
-constexpr double kFloat = 2e-5, kBfloat16 = 1.0 / 256;  // the latter rounds the result alone
-
-TEST_CASE("a product by panels gives what the definition gives") {
+TEST_CASE("segments of rows that lie apart are multiplied as one depth") {
   if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
-  CHECK(error(128, 320, 320, at::kFloat) < kFloat);
-  CHECK(error(128, 320, 320, at::kBFloat16) < kBfloat16);
+  const TwoParts rows(at::randn({200, 24}), at::randn({200, 40}));
+  const at::Tensor weight = at::randn({50, 64}), bias = at::randn({50}), y = at::empty({200, 50});
+  multiply_panels(rows, {weight, bias}, y);
+  const at::Tensor whole = at::cat({rows.left, rows.right}, 1).to(at::kDouble);
+  CHECK(fakes::distance(y, at::linear(whole, weight.to(at::kDouble), bias.to(at::kDouble))) < 1e-4);
 }
 
-TEST_CASE("rows, columns and depths that panels do not divide are all there") {
-  if (!has_panel_tiles()) return;
-  const c10::InferenceMode inference;
-  for (const auto dtype : {at::kFloat, at::kBFloat16})
-    for (const std::int64_t rows : {1, 5, 97})
-      for (const std::int64_t out : {1, 16, 35})
-        for (const std::int64_t in : {1, 7, 40})
-          CHECK(error(rows, in, out, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
+TEST_CASE("as many panels are packed as a cache holds, one or an even number") {
+  CHECK(packed_panels(10240, 320) == 16);
+  CHECK(packed_panels(10240, 640) == 8);
+  CHECK(packed_panels(10240, 1280) == 4);
+  CHECK(packed_panels(10240, 5120) == 4);
+  CHECK(packed_panels(10240, 6000) == 2);
+  CHECK(packed_panels(10240, 23040) == 1);
+  CHECK(packed_panels(40, 320) == 3);
 }
 
-TEST_CASE("a depth of several segments, and columns of several blocks, are summed up") {
-  if (!has_panel_tiles()) return;
-  const c10::InferenceMode inference;
-  for (const auto dtype : {at::kFloat, at::kBFloat16})
-    CHECK(error(20, 2816, 1000, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
-}
-
-TEST_CASE("more rows than are kept at a time are all multiplied") {
-  if (!has_panel_tiles()) return;
-  const c10::InferenceMode inference;
-  for (const auto dtype : {at::kFloat, at::kBFloat16})
-    CHECK(error(1100, 2816, 20, dtype) < (dtype == at::kFloat ? kFloat : kBfloat16));
-}
-
-TEST_CASE("of rows in bfloat16 no more are widened at a time than are kept") {
-  const auto widened = [](std::int64_t rows) {
-    return panel_linear_scratch(at::kBFloat16, rows, 1280, 64, 2) -
-           panel_linear_scratch(at::kFloat, rows, 1280, 64, 2);
-  };
-  CHECK(widened(100) == 100 * 1280);
-  CHECK(widened(100000) == widened(2000));
-}
-
-TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
-  if (!has_panel_tiles()) return;
-  const c10::InferenceMode inference;
-  const at::Tensor x = at::randn({2, 3, 24}), weight = at::randn({32, 24});
-  const at::Tensor y = panel_linear(x.transpose(0, 1), weight, at::Tensor());
-  CHECK(y.sizes() == at::IntArrayRef({3, 2, 32}));
-  CHECK(fakes::distance(y, at::linear(wide(x.transpose(0, 1)), wide(weight))) < 1e-4);
-}
-
-TEST_CASE("what is packed at a time does not grow with the weight") {
-  const auto scratch = [](std::int64_t in, std::int64_t out) {
-    return panel_linear_scratch(at::kFloat, 512, in, out, 2);
-  };
-  CHECK(scratch(1280, 10240) == scratch(1280, 1280));
-  CHECK(scratch(1280, 1280) < 1280 * 1280 / 4);
+TEST_CASE("what is packed at a time does not grow with the columns, or beyond a depth") {
+  CHECK(panel_scratch(10240, 1280, 2) == panel_scratch(1280, 1280, 2));
+  CHECK(panel_scratch(1280, 1280, 4) == 2 * panel_scratch(1280, 1280, 2));
+  CHECK(panel_scratch(1280, 23040, 1) < 16 * 23040 + 16 * 128);
 }
 
 }  // namespace

@@ -1,0 +1,87 @@
+#include "kernels/panel_linear.h"
+
+#include <ATen/record_function.h>
+
+#include "kernels/panel_product.h"
+#include "kernels/panel_tile.h"
+#include "kernels/rounding.h"
+#include "kernels/tensor_ops.h"
+
+namespace emulsion::kernels {
+namespace {
+
+// Elements of x that all columns are multiplied with before the next ones, which the last cache is
+// to hold.
+constexpr std::int64_t kKept = 1280 * 1024;
+
+std::int64_t kept_rows(std::int64_t depth) { return std::max<std::int64_t>(1, kKept / depth); }
+
+// Rows of a matrix [rows, depth].
+struct MatrixRows final : PanelRows {
+  const float* first;
+  std::int64_t depth, length;
+
+  explicit MatrixRows(const at::Tensor& x)
+      : first(x.const_data_ptr<float>()), depth(x.size(1)), length(std::min(depth, kPanelSegment)) {
+    count = x.size(0);
+    segments = quotient_up(depth, length);
+  }
+  Segment segment(std::int64_t index) const override {
+    return {index * length, std::min(length, depth - index * length)};
+  }
+  void fetch(std::int64_t index, std::int64_t row, std::int64_t rows,
+             const void** places) const override {
+    for (std::int64_t m = 0; m < rows; ++m) places[m] = first + (row + m) * depth + index * length;
+  }
+};
+
+// y [rows, columns]
+void multiply(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y,
+              bool adds = false) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  const std::int64_t step = kept_rows(x.size(-1));
+  for (std::int64_t begin = 0; begin < rows.size(0); begin += step) {
+    const std::int64_t count = std::min(step, rows.size(0) - begin);
+    const at::Tensor wide = rows.narrow(0, begin, count).to(at::kFloat);
+    multiply_panels(MatrixRows(wide), weight, y.narrow(0, begin, count), adds);
+  }
+}
+
+at::Tensor product(const at::Tensor& x, const PanelWeight& weight, std::int64_t out) {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = out;
+  at::Tensor y = at::empty(shape, x.options().memory_format(std::nullopt));
+  multiply(x, weight, y.view({-1, out}));
+  return y;
+}
+
+}  // namespace
+
+at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
+  return product(x, {weight, bias}, weight.size(0));
+}
+
+void panel_add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+                       const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
+  multiply(x, {weight, bias}, y.view({-1, weight.size(0)}), true);
+}
+
+at::Tensor panel_gated_linear(const at::Tensor& x, const at::Tensor& weight,
+                              const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_gated_linear", std::vector<c10::IValue>({x, weight}));
+  return product(x, {.matrix = weight, .bias = bias, .is_gated = true}, weight.size(0) / 2);
+}
+
+bool panels_gate(c10::ScalarType dtype, std::int64_t in, std::int64_t D) {
+  return panels_hold(dtype) && D % kPanelColumns == 0 && packed_panels(2 * D, in) > 1;
+}
+
+std::int64_t panel_linear_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
+                                  std::int64_t out, std::int64_t threads) {
+  const std::int64_t widened = dtype == at::kFloat ? 0 : std::min(rows, kept_rows(in)) * in;
+  return widened + panel_scratch(out, in, threads);
+}
+
+}  // namespace emulsion::kernels
