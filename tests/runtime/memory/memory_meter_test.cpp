@@ -1,5 +1,6 @@
 #include "memory/memory_meter.h"
 
+#include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include "check.h"
 
@@ -45,6 +46,20 @@ TEST_CASE("a large block counts by what was asked for, too") {
   const at::Tensor large = block(9 * kMiB + 5);  // from 4 MiB on, blocks lie in huge pages
   CHECK(meter.used() == 9 * kMiB + 5);
 }
+
+#if defined(__linux__)
+TEST_CASE("pages that are freed below a planned peak are there for later blocks of other sizes") {
+  trim_memory(kCpu);
+  MemoryMeter meter(kCpu);
+  const MeterScope scope(meter);
+  meter.expect(64 * kMiB);
+  block(16 * kMiB - 4096).fill_(42);
+  const at::Tensor larger = block(40 * kMiB);
+  const at::Tensor smaller = block(6 * kMiB);  // new pages would be zeros
+  CHECK(smaller.sub(42).count_nonzero().item<std::int64_t>() == 0);
+  CHECK(meter.peak() == 46 * kMiB);
+}
+#endif
 
 TEST_CASE("the inner of two scopes is in charge, and the outer one again after it") {
   MemoryMeter outer(kCpu), inner(kCpu);
