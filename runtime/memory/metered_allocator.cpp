@@ -43,8 +43,8 @@ void release_pages(std::byte* first, std::size_t size) { munmap(first, size); }
 
 // Of whole huge pages, or null.
 std::byte* new_pages(std::size_t size) {
-  void* const mapped = mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const mapped =
+      mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (mapped == MAP_FAILED) return nullptr;
   auto* const all = static_cast<std::byte*>(mapped);
   const std::size_t before = -reinterpret_cast<std::uintptr_t>(mapped) % kHugePage;

@@ -51,8 +51,8 @@ double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool ad
 double worst_error(Multiply multiply) {
   double worst = 0;
   for (const bool adds : {false, true})
-    for (const std::int64_t count : {1, 4, 5, 8, 9, 12, 13, 25})
-      for (const std::int64_t panels : {1, 2, 3})
+    for (const std::int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25})
+      for (const std::int64_t panels : {1, 2, 3, 4, 5, 7, 8})
         worst = std::max(worst, error(multiply, count, panels, adds));
   return worst;
 }
