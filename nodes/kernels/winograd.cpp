@@ -206,6 +206,13 @@ class Winograd {
   at::Tensor products_;  // of each thread: [36, tiles, filters]
 };
 
+template <class Element>
+void convolve(const WinogradShape& shape, const at::Tensor& x, const at::Tensor& weight,
+              const at::Tensor& bias, const at::Tensor& y) {
+  Winograd<Element>(shape, x, weight, bias, y).run();
+}
+
+// Of x made so many times as large.
 at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                      std::int64_t times) {
   const std::int64_t height = times * x.size(2), width = times * x.size(3);
@@ -213,9 +220,9 @@ at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const at::Te
                            at::MemoryFormat::ChannelsLast);
   const WinogradShape shape{x.size(1), weight.size(0), winograd_tiles(x.size(0), height, width)};
   if (x.scalar_type() == at::kFloat)
-    Winograd<float>(shape, x, weight, bias, y).run();
+    convolve<float>(shape, x, weight, bias, y);
   else
-    Winograd<Bfloat16Bits>(shape, x, weight, bias, y).run();
+    convolve<Bfloat16Bits>(shape, x, weight, bias, y);
   return y;
 }
 
