@@ -21,9 +21,9 @@ struct ScoreRow {
   std::int64_t width;
 };
 
-// Scores become the weights e^(scale * score - highest), 0 where there is no key, as words; what
-// was seen and summed before is scaled likewise.  Weights are exact to 1e-6 of themselves, in pairs
-// rounded from 7.5e-5 of themselves.  [any thread]
+// Scores become the weights e^(scale * score - highest), below 1e-37 where there is no key, as
+// words; what was seen and summed before is scaled likewise.  Weights are exact to 1e-6 of
+// themselves, in pairs rounded from 7.5e-5 of themselves.  [any thread]
 void weigh(const ScoreRow& row, Words words, Seen& seen);
 
 }  // namespace emulsion::kernels
