@@ -5,7 +5,6 @@
 #include "kernels/linear.h"
 #include "kernels/panel_conv.h"
 #include "kernels/panel_linear.h"
-#include "kernels/panel_product.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/unpack.h"
 #include "kernels/winograd.h"
@@ -62,7 +61,7 @@ at::Tensor conv_alone(const at::Tensor& x, const at::Tensor& weight, const at::T
                       const ConvShape& shape) {
   if (goes_by_tiles(x, bias, shape))
     return winograd_conv2d(in_map_layout(x), weight.contiguous(), bias);
-  if (x.is_cpu() && panels_hold(x.scalar_type()) && shape.in >= kFewestPanelChannels)
+  if (goes_by_panels(x) && shape.in >= kFewestPanelChannels)
     return conv_by_panels(in_map_layout(x), weight.contiguous(), bias, shape);
   if (widens(x))
     return conv_alone(widened(x), widened(weight), widened(bias), shape).to(x.scalar_type());

@@ -48,10 +48,12 @@ bool widens(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && bfloat16_products() == Bfloat16::None;
 }
 
-bool widens_weights(const at::Tensor& x) { return widens(x) && !panels_hold(x.scalar_type()); }
+bool goes_by_panels(const at::Tensor& x) { return x.is_cpu() && panels_hold(x.scalar_type()); }
+
+bool widens_weights(const at::Tensor& x) { return widens(x) && !goes_by_panels(x); }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (x.is_cpu() && panels_hold(x.scalar_type())) return panel_linear(x, weight.contiguous(), bias);
+  if (goes_by_panels(x)) return panel_linear(x, weight.contiguous(), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
     return amx_linear(x, plain_weight(weight), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
@@ -108,10 +110,10 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 }
 
 void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  const bool is_plain = weight.packing == Packing::None, by_panels = panels_hold(x.scalar_type());
+  const bool is_plain = weight.packing == Packing::None;
   if (goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
     amx_add_linear_(y, x, weight, bias);
-  else if (x.is_cpu() && is_plain && by_panels && y.is_contiguous())
+  else if (goes_by_panels(x) && is_plain && y.is_contiguous())
     panel_add_linear_(y, x, weight.data.contiguous(), bias);
   else
     y.add_(linear(x, weight, bias));

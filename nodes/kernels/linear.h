@@ -14,6 +14,9 @@ namespace emulsion::kernels {
 bool widens(const at::Tensor& x);
 inline constexpr std::int64_t kWidenedRows = 1024;
 
+// Whether x is multiplied by panels, see panel_product.h.
+bool goes_by_panels(const at::Tensor& x);
+
 // Whether such products make copies of weights, too, so that packed ones are best unpacked so.
 bool widens_weights(const at::Tensor& x);
 

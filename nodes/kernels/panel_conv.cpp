@@ -3,6 +3,7 @@
 #include <ATen/record_function.h>
 
 #include "kernels/panel_product.h"
+#include "kernels/rounding.h"
 #include "kernels/tensor_ops.h"
 
 namespace emulsion::kernels {
@@ -24,7 +25,7 @@ struct MapRows final : PanelRows {
         W(x.size(3)),
         rows(y.size(2)),
         columns(y.size(3)),
-        parts((conv.in + kPanelSegment - 1) / kPanelSegment) {
+        parts(quotient_up(conv.in, kPanelSegment)) {
     count = y.size(0) * rows * columns;
     segments = conv.kernel * conv.kernel * parts;
   }

@@ -94,7 +94,7 @@ class Winograd {
   void transform_maps(const TileRange& strip) {
     const auto* zeros = static_cast<const Element*>(zeros_.const_data_ptr());
     auto* v = v_.mutable_data_ptr<float>();
-    take_turns((strip.count + kTileRows - 1) / kTileRows, [&](std::int64_t i, std::int64_t) {
+    take_turns(quotient_up(strip.count, kTileRows), [&](std::int64_t i, std::int64_t) {
       const std::int64_t begin = i * kTileRows;
       transform_inputs(in_, x_, zeros,
                        {strip.first + begin, std::min(kTileRows, strip.count - begin)},
@@ -139,8 +139,8 @@ class Winograd {
 
   // Many tiles: each thread takes a group of filters and a part of the tiles at a time.
   void multiply_strip(std::int64_t filter, std::int64_t filters, const TileRange& strip) {
-    const std::int64_t groups = (filters + kFilters - 1) / kFilters, C = shape_.in;
-    const std::int64_t parts = (strip.count + kTiles - 1) / kTiles;
+    const std::int64_t groups = quotient_up(filters, kFilters), C = shape_.in;
+    const std::int64_t parts = quotient_up(strip.count, kTiles);
     take_turns(groups * parts, [&](std::int64_t i, std::int64_t thread) {
       const std::int64_t tile = i % parts * kTiles, from = i / parts * kFilters;
       const std::int64_t many = std::min(kFilters, filters - from);

@@ -205,7 +205,7 @@ bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {
 bool ConvStep::goes_by_amx(c10::ScalarType dtype) const {
   if (kernel == 3 && (keeps_size() || change != kernels::MapChange::None))
     return kernels::amx_takes(dtype, amx_map(), out);
-  return kernel == 1 && keeps_size() && kernels::amx_takes(dtype, to, in, out);
+  return is_linear() && kernels::amx_takes(dtype, to, in, out);
 }
 
 Bytes ConvStep::copied() const {
@@ -225,8 +225,7 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, bool is_packed,
         {.count = to, .depth = in, .taps = 1, .out = out, .is_packed = is_packed}, threads);
   if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, is_packed, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
-  if (kernel == 1 && keeps_size())
-    return kernels::panel_linear_scratch(dtype, to, in, out, threads);
+  if (is_linear()) return kernels::panel_linear_scratch(dtype, to, in, out, threads);
   const std::int64_t wide = dtype == at::kFloat ? 0 : input();
   return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
 }

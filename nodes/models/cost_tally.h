@@ -33,6 +33,7 @@ struct ConvStep {
 
  private:
   bool keeps_size() const { return to == map.pixels(); }
+  bool is_linear() const { return kernel == 1 && keeps_size(); }
   kernels::AmxMap amx_map() const { return {map.batch, map.height, map.width, in, change}; }
   kernels::WinogradShape tiled() const;
 };
