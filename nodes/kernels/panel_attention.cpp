@@ -24,10 +24,6 @@ constexpr std::int64_t kMostPacked = 1 << 20;  // words of keys and values at a 
 constexpr float kLowest = std::numeric_limits<float>::lowest();
 constexpr std::int64_t kPairedPanels = 2 * kPanelColumns;
 
-Words words_of(c10::ScalarType dtype) {
-  return dtype == at::kBFloat16 && multiplies_pairs() ? Words::BfloatPairs : Words::Floats;
-}
-
 // Zeros beside a head fill its last panel, and change nothing.
 std::int64_t panel_width(std::int64_t head_width) { return rounded_up(head_width, kPanelColumns); }
 
@@ -39,15 +35,13 @@ struct Layout {
   std::int64_t heads;              // packed at a time
 
   Layout(const AttentionShape& shape, c10::ScalarType dtype)
-      : words(words_of(dtype)),
+      : words(words_of(dtype, panel_width(shape.head_width))),
         keys(shape.keys),
         padded_keys(rounded_up(shape.keys, kPairedPanels)),
         width(panel_width(shape.head_width)),
         heads(std::clamp<std::int64_t>(kMostPacked / head(), 1, shape.heads)) {}
 
-  std::int64_t in_words(std::int64_t numbers) const {
-    return words == Words::Floats ? numbers : numbers / 2;
-  }
+  std::int64_t in_words(std::int64_t numbers) const { return kernels::in_words(words, numbers); }
   std::int64_t packed_keys() const { return padded_keys * in_words(width); }
   std::int64_t head() const { return 2 * packed_keys(); }  // its keys and values
   // Scores, sums of values, and copies of queries that are widened.
@@ -285,7 +279,7 @@ at::Tensor attend_samples(const AttentionShape& shape, const at::Tensor& q, cons
 
 bool panels_attend(c10::ScalarType dtype) {
   const bool is_known = dtype == at::kFloat || dtype == at::kBFloat16;
-  return is_known && has_panel_tiles(words_of(dtype));
+  return is_known && has_panel_tiles();
 }
 
 std::int64_t panel_attention_scratch(const AttentionShape& shape, c10::ScalarType dtype,

@@ -17,8 +17,9 @@ inline constexpr std::int64_t kFewestPanelChannels = 16;  // with fewer, the pan
 at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         const ConvShape& shape);
 
-// Elements of float32 that are allocated on so many threads, besides the result and, for bfloat16,
-// the widened map.
-std::int64_t panel_conv_scratch(const ConvShape& shape, std::int64_t threads);
+// Elements of float32 that are allocated on so many threads besides the result; the map has so many
+// pixels.
+std::int64_t panel_conv_scratch(const ConvShape& shape, c10::ScalarType dtype, std::int64_t pixels,
+                                std::int64_t threads);
 
 }  // namespace emulsion::kernels

@@ -10,19 +10,22 @@
 namespace emulsion::kernels {
 namespace {
 
-// Elements of x that all columns are multiplied with before the next ones, which the last cache is
+// Words of x that all columns are multiplied with before the next ones, which the last cache is
 // to hold.
 constexpr std::int64_t kKept = 1280 * 1024;
 
 std::int64_t kept_rows(std::int64_t depth) { return std::max<std::int64_t>(1, kKept / depth); }
 
-// Rows of a matrix [rows, depth].
+// Rows of a matrix [rows, depth], float32 or pairs of bfloat16.
 struct MatrixRows final : PanelRows {
   const float* first;
-  std::int64_t depth, length;
+  std::int64_t depth, length;  // in words
 
-  explicit MatrixRows(const at::Tensor& x)
-      : first(x.const_data_ptr<float>()), depth(x.size(1)), length(std::min(depth, kPanelSegment)) {
+  MatrixRows(const at::Tensor& x, Words kind)
+      : first(static_cast<const float*>(x.const_data_ptr())),
+        depth(in_words(kind, x.size(1))),
+        length(std::min(depth, kPanelSegment)) {
+    words = kind;
     count = x.size(0);
     segments = quotient_up(depth, length);
   }
@@ -39,11 +42,13 @@ struct MatrixRows final : PanelRows {
 void multiply(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y,
               bool adds = false) {
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
-  const std::int64_t step = kept_rows(x.size(-1));
+  const Words words = words_of(x.scalar_type(), x.size(-1));
+  const std::int64_t step = kept_rows(in_words(words, x.size(-1)));
   for (std::int64_t begin = 0; begin < rows.size(0); begin += step) {
     const std::int64_t count = std::min(step, rows.size(0) - begin);
-    const at::Tensor wide = rows.narrow(0, begin, count).to(at::kFloat);
-    multiply_panels(MatrixRows(wide), weight, y.narrow(0, begin, count), adds);
+    const at::Tensor part = rows.narrow(0, begin, count);
+    const at::Tensor held = words == Words::Floats ? part.to(at::kFloat) : part;
+    multiply_panels(MatrixRows(held, words), weight, y.narrow(0, begin, count), adds);
   }
 }
 
@@ -75,13 +80,16 @@ at::Tensor panel_gated_linear(const at::Tensor& x, const at::Tensor& weight,
 }
 
 bool panels_gate(c10::ScalarType dtype, std::int64_t in, std::int64_t D) {
-  return panels_hold(dtype) && D % kPanelColumns == 0 && packed_panels(2 * D, in) > 1;
+  return panels_hold(dtype) && D % kPanelColumns == 0 &&
+         packed_panels(2 * D, in_words(words_of(dtype, in), in)) > 1;
 }
 
 std::int64_t panel_linear_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
                                   std::int64_t out, std::int64_t threads) {
-  const std::int64_t widened = dtype == at::kFloat ? 0 : std::min(rows, kept_rows(in)) * in;
-  return widened + panel_scratch(out, in, threads);
+  const Words words = words_of(dtype, in);
+  const bool widens = words == Words::Floats && dtype != at::kFloat;
+  return (widens ? std::min(rows, kept_rows(in)) * in : 0) +
+         panel_scratch(out, in_words(words, in), threads);
 }
 
 }  // namespace emulsion::kernels

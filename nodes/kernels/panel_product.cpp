@@ -25,16 +25,19 @@ constexpr std::int64_t kRows = 96;
 // Pieces of work for each thread, so that all end at the same time.
 constexpr std::int64_t kPiecesPerThread = 6;
 
-void pack(const PanelWeight& weight, std::int64_t column, float* to) {
+void pack(const PanelWeight& weight, Words words, std::int64_t column, float* to) {
   const std::int64_t depth = weight.matrix.size(1);
   const std::int64_t columns = std::min(kPanelColumns, weight.matrix.size(0) - column);
-  const auto pack_from = [&](const auto* matrix) {
-    pack_panel(matrix + column * depth, columns, depth, weight.interleaved, to);
-  };
-  if (weight.matrix.scalar_type() == at::kFloat)
-    pack_from(weight.matrix.const_data_ptr<float>());
+  const PanelRange range{columns, depth, depth, weight.interleaved};
+  if (weight.matrix.scalar_type() == at::kFloat) {
+    pack_panel(weight.matrix.const_data_ptr<float>() + column * depth, range, to);
+    return;
+  }
+  const auto* matrix = static_cast<const Bfloat16Bits*>(weight.matrix.const_data_ptr());
+  if (words == Words::BfloatPairs)
+    pack_pairs(matrix + column * depth, range, to);
   else
-    pack_from(static_cast<const Bfloat16Bits*>(weight.matrix.const_data_ptr()));
+    pack_panel(matrix + column * depth, range, to);
 }
 
 EMULSION_VECTOR_CLONES void narrow_row(const float* from, float* to, std::int64_t count) {
@@ -82,7 +85,7 @@ class Multiplying {
         y_(y),
         adds_(adds),
         columns_(y.size(1)),
-        depth_(weight.matrix.size(1)),
+        depth_(in_words(rows.words, weight.matrix.size(1))),
         panels_(packed_panels(weight.matrix.size(0), depth_)),
         bias_(bias_of(weight)),
         packed_(static_cast<std::size_t>(at::get_num_threads()), -1),
@@ -136,7 +139,7 @@ class Multiplying {
     const Group group = this->group(index, buffer);
     if (packed_[static_cast<std::size_t>(thread)] != index)
       for (std::int64_t p = 0; p < group.panels; ++p)
-        pack(weight_, begin_of(group, p), buffer + p * kPanelColumns * depth_);
+        pack(weight_, rows_.words, begin_of(group, p), buffer + p * kPanelColumns * depth_);
     packed_[static_cast<std::size_t>(thread)] = index;
     for (; first < end; first += kRows) multiply_rows(group, first, std::min(kRows, end - first));
   }
@@ -159,7 +162,8 @@ class Multiplying {
                 .depth = segment.length,
                 .y = sums,
                 .stride = stride,
-                .adds = true});
+                .adds = true},
+               rows_.words);
     }
     if (group.is_direct) return;
     for (std::int64_t m = 0; m < count; ++m) {
@@ -200,7 +204,7 @@ class Multiplying {
   const PanelWeight& weight_;
   const at::Tensor& y_;
   bool adds_;
-  std::int64_t columns_, depth_, panels_;  // columns of y
+  std::int64_t columns_, depth_, panels_;  // columns of y, words
   std::vector<float> bias_;                // of the matrix, and zeros up to the end of a panel
   std::vector<std::int64_t> packed_;       // the group that each thread has packed
   at::Tensor buffers_;                     // of each thread panels [panels, depth, 16], then sums
@@ -217,8 +221,7 @@ std::int64_t packed_panels(std::int64_t columns, std::int64_t depth) {
 
 bool panels_hold(c10::ScalarType dtype) {
   static const bool has_floats = has_panel_tiles();
-  static const bool are_floats_faster = !has_tile_products() && !multiplies_pairs();
-  return has_floats && (dtype == at::kFloat || (dtype == at::kBFloat16 && are_floats_faster));
+  return has_floats && (dtype == at::kFloat || (dtype == at::kBFloat16 && !has_tile_products()));
 }
 
 void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at::Tensor& y,

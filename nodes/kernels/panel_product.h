@@ -4,30 +4,33 @@
 
 #include <cstdint>
 
-// Products in float32 on processors with AVX2 or AVX-512, and of bfloat16, widened, on those whose
-// own products of it are slower.  Sixteen rows of a weight are brought side by side (a panel) on
-// the way, in the cache of the thread that multiplies with them, so that weights lie in memory as
-// in their file, in float32 or in bfloat16.
+#include "kernels/panel_tile.h"
+
+// Products on processors with AVX2 or AVX-512 but without tile registers: in float32, of bfloat16
+// in pairs where these are faster (panel_tile.h), else widened.  Sixteen rows of a weight are
+// brought side by side (a panel) on the way, in the cache of the thread that multiplies with them,
+// so that weights lie in memory as in their file, in float32 or in bfloat16.
 namespace emulsion::kernels {
 
 // Whether numbers of that type are multiplied so on this processor.  [any thread]
 bool panels_hold(c10::ScalarType dtype);
 
-// The longest segment that the caches of a processor are to hold for many rows.
+// The longest segment, in words, that the caches of a processor are to hold for many rows.
 inline constexpr std::int64_t kPanelSegment = 640;
 
-// What is multiplied with a weight [columns, depth]: rows whose depth is cut into segments, each of
-// which may lie elsewhere.
+// What is multiplied with a weight [columns, depth]: rows of words whose depth is cut into
+// segments, each of which may lie elsewhere.
 struct PanelRows {
+  Words words = Words::Floats;  // pairs: of a weight in bfloat16
   std::int64_t count = 0, segments = 1;
 
   struct Segment {
-    std::int64_t offset, length;  // in the depth
+    std::int64_t offset, length;  // in words of the depth
   };
 
   virtual ~PanelRows() = default;
   virtual Segment segment(std::int64_t index) const = 0;
-  // The places of one segment in the rows first ... first + count - 1, float32.
+  // The places of one segment in the rows first ... first + count - 1.
   virtual void fetch(std::int64_t segment, std::int64_t first, std::int64_t count,
                      const void** rows) const = 0;
 };
@@ -48,9 +51,10 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
                      bool adds = false);
 
 // Panels that a thread packs at a time of a weight: one, or an even number if it has as many.
+// Depths are in words.
 std::int64_t packed_panels(std::int64_t columns, std::int64_t depth);
 
-// Elements of float32 that multiply_panels() allocates on so many threads.
+// Words that multiply_panels() allocates on so many threads.
 std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t threads);
 
 }  // namespace emulsion::kernels

@@ -14,12 +14,22 @@ bool has_panel_tiles(Words words) {
 #endif
 }
 
+namespace {
+
 bool multiplies_pairs() {
 #if defined(__x86_64__) && defined(__GNUC__)
   return has_panel_tiles(Words::BfloatPairs) && __builtin_cpu_is("intel") == 0;
 #else
   return false;
 #endif
+}
+
+}  // namespace
+
+Words words_of(c10::ScalarType dtype, std::int64_t numbers) {
+  static const bool has_pairs = multiplies_pairs();
+  const bool are_pairs = has_pairs && dtype == c10::ScalarType::BFloat16 && numbers % 2 == 0;
+  return are_pairs ? Words::BfloatPairs : Words::Floats;
 }
 
 void multiply(const PanelProduct& product, Words words) {

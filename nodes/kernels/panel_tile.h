@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 
 namespace emulsion::kernels {
@@ -14,6 +16,11 @@ inline constexpr std::int64_t kTileRows = 12;
 // What 32 bits of a row and of a panel hold: a float32, or two bfloat16 that are neighbours in the
 // depth.
 enum class Words : std::uint8_t { Floats, BfloatPairs };
+
+// Words that so many numbers take; an even number where they are pairs.
+constexpr std::int64_t in_words(Words words, std::int64_t numbers) {
+  return words == Words::Floats ? numbers : numbers / 2;
+}
 
 // y [count, panels * 16] = rows [count, depth] times panels [panels, depth, 16], both of words.
 struct PanelProduct {
@@ -31,10 +38,10 @@ struct PanelProduct {
 // [any thread]
 bool has_panel_tiles(Words words = Words::Floats);
 
-// Whether products of pairs are faster than those of what they hold in float32.  They are twice as
-// fast on AMD's processors; Intel's start one of them in the time of four of the others.  [any
-// thread]
-bool multiplies_pairs();
+// What numbers of a type are multiplied as, so many of them in a row: pairs where there are, and
+// where their products are faster than those of what they hold in float32.  They are twice as fast
+// on AMD's processors; Intel's start one of them in the time of four of the others.  [any thread]
+Words words_of(c10::ScalarType dtype, std::int64_t numbers);
 
 void multiply(const PanelProduct& product, Words words = Words::Floats);  // [any thread]
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/panel_pack.h"
 #include "kernels/vector_lanes.h"
 
 namespace emulsion::kernels {
 namespace {
 
 constexpr std::int64_t kTaps = 9;
+constexpr std::int64_t kTurnedChannels = 32;  // of filters, at a time
 
 // Points of interpolation 0, +-A, +-B and infinity, of which Barabasz et al. 2020 ("Error analysis
 // and improving the accuracy of Winograd convolution") show how they decide the error.
@@ -111,25 +113,14 @@ EMULSION_INLINED void inputs_to_cells(const TileGrid& grid, const Element* x, co
   }
 }
 
-// Filters [16, C, 3, 3] of eight channels -> taps [8, 9, 16]
-template <class Element>
-EMULSION_INLINED void turn_filters(const Element* x, std::int64_t C, float* taps) {
-  for (std::int64_t half = 0; half < kWideLanes; half += kLanes)
-    for (std::int64_t k = 0; k < kTaps * kLanes; k += kLanes) {
-      Lanes v[kLanes];
-      load_columns(x + half * C * kTaps + k, C * kTaps, kLanes, v);
-      for (std::int64_t i = 0; i < kLanes; ++i) lanes_at(taps + (k + i) * kWideLanes + half) = v[i];
-    }
-}
-
 template <class Element>
 EMULSION_INLINED void filters_to_cells(const Element* x, std::int64_t C, std::int64_t channels,
                                        const TileCells& u) {
-  constexpr std::int64_t kBlock = kLanes * kWideLanes;
-  for (std::int64_t c = 0; c < channels; c += kLanes) {
-    float taps[kTaps * kBlock];
-    turn_filters(x + c * kTaps, C, taps);
-    for (std::int64_t n = 0; n < kLanes; ++n) {
+  float taps[kTurnedChannels * kTaps * kWideLanes];  // [channels, 9, 16]
+  for (std::int64_t c = 0; c < channels; c += kTurnedChannels) {
+    const std::int64_t turned = std::min(kTurnedChannels, channels - c);
+    pack_panel(x + c * kTaps, {kWideLanes, turned * kTaps, C * kTaps}, taps);
+    for (std::int64_t n = 0; n < turned; ++n) {
       WideLanes filter[kTaps], transformed[kTileCells];
       for (std::int64_t k = 0; k < kTaps; ++k)
         filter[k] = wide_lanes_at(taps + (n * kTaps + k) * kWideLanes);

@@ -226,8 +226,8 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, bool is_packed,
   if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, is_packed, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
   if (is_linear()) return kernels::panel_linear_scratch(dtype, to, in, out, threads);
-  const std::int64_t wide = dtype == at::kFloat ? 0 : input();
-  return wide + kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, threads);
+  return kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, dtype, map.pixels(),
+                                     threads);
 }
 
 namespace {

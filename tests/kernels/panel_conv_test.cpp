@@ -45,6 +45,8 @@ TEST_CASE("every kernel, stride and padding of the models has its form") {
   CHECK(error({.in = 17, .out = 20, .stride = 2}, size, at::kFloat) < 2e-5);
   CHECK(error({.in = 17, .out = 20, .stride = 2, .padding = 0}, size, at::kFloat) < 2e-5);
   CHECK(error({.in = 16, .out = 16, .kernel = 5, .padding = 2}, size, at::kFloat) < 2e-5);
+  for (const std::int64_t in : {17, 18, 48})
+    CHECK(error({.in = in, .out = 20, .stride = 2}, size, at::kBFloat16) < 4e-2);
 }
 
 TEST_CASE("samples of a batch do not see each other's borders") {

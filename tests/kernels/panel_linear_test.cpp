@@ -59,12 +59,19 @@ TEST_CASE("more rows than are kept at a time are all multiplied") {
 }
 
 TEST_CASE("of rows in bfloat16 no more are widened at a time than are kept") {
+  // A depth that makes no pairs.
   const auto widened = [](std::int64_t rows) {
-    return panel_linear_scratch(at::kBFloat16, rows, 1280, 64, 2) -
-           panel_linear_scratch(at::kFloat, rows, 1280, 64, 2);
+    return panel_linear_scratch(at::kBFloat16, rows, 1281, 64, 2) -
+           panel_linear_scratch(at::kFloat, rows, 1281, 64, 2);
   };
-  CHECK(widened(100) == 100 * 1280);
+  CHECK(widened(100) == 100 * 1281);
   CHECK(widened(100000) == widened(2000));
+}
+
+TEST_CASE("rows of pairs are multiplied as they are, with panels of half as many words") {
+  if (words_of(at::kBFloat16, 1280) != Words::BfloatPairs) return;
+  CHECK(panel_linear_scratch(at::kBFloat16, 100000, 1280, 64, 2) ==
+        panel_linear_scratch(at::kFloat, 1, 640, 64, 2));
 }
 
 TEST_CASE("a product keeps the leading dimensions, with and without a bias") {

@@ -67,6 +67,13 @@ TEST_CASE("with AVX-512, rows times panels are the sums of their products") {
   CHECK(worst_error(with_floats) < 1e-5);
 }
 
+TEST_CASE("only an even number of bfloat16 is multiplied in pairs") {
+  CHECK(words_of(c10::ScalarType::Float, 64) == Words::Floats);
+  CHECK(words_of(c10::ScalarType::BFloat16, 65) == Words::Floats);
+  CHECK(in_words(words_of(c10::ScalarType::BFloat16, 64), 64) ==
+        (words_of(c10::ScalarType::BFloat16, 64) == Words::Floats ? 64 : 32));
+}
+
 TEST_CASE("pairs of bfloat16 are multiplied each with its own") {
   if (!has_avx512(Words::BfloatPairs)) return;
   // A row and a panel of two words: 1, 2, 3, 4 times 10, 20, 30, 40 in each column.
