@@ -7,6 +7,7 @@
 #include "kernels/amx_product.h"
 #include "kernels/panel_linear.h"
 #include "kernels/panel_product.h"
+#include "kernels/row_linear.h"
 #include "kernels/tensor_ops.h"
 #include "kernels/unpack.h"
 
@@ -53,6 +54,8 @@ bool goes_by_panels(const at::Tensor& x) { return x.is_cpu() && panels_hold(x.sc
 bool widens_weights(const at::Tensor& x) { return widens(x) && !goes_by_panels(x); }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (x.is_cpu() && rows_are_few(x.scalar_type(), x.numel() / x.size(-1)))
+    return row_linear(x, weight, bias);
   if (goes_by_panels(x)) return panel_linear(x, weight.contiguous(), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
     return amx_linear(x, plain_weight(weight), bias);

@@ -8,6 +8,7 @@
 #include "kernels/panel_conv.h"
 #include "kernels/panel_linear.h"
 #include "kernels/panel_product.h"
+#include "kernels/row_linear.h"
 #include "kernels/winograd.h"
 
 namespace emulsion::models {
@@ -83,6 +84,8 @@ std::int64_t Tally::amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t
 }
 
 Bytes Tally::beside(std::int64_t rows, std::int64_t in, std::int64_t out) const {
+  if (branches_.linears.packed == 0 && kernels::rows_are_few(dtype_, rows))
+    return kernels::row_linear_scratch(in, out) * kFloat;
   if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out) * kFloat;
   if (by_panels_) return kernels::panel_linear_scratch(dtype_, rows, in, out, threads_) * kFloat;
   const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
