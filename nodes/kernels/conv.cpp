@@ -39,7 +39,7 @@ at::Tensor linear_by_amx(const at::Tensor& map, const Weight& weight, const at::
 at::Tensor conv_by_panels(const at::Tensor& map, const at::Tensor& weight, const at::Tensor& bias,
                           const ConvShape& shape) {
   if (!is_linear(shape)) return panel_conv2d(map, weight, bias, shape);
-  return map_of(panel_linear(pixels_of(map), weight.flatten(1), bias));
+  return map_of(panel_linear(pixels_of(map), plain_weight(weight.flatten(1)), bias));
 }
 
 // Of x made so many times as large.

@@ -52,9 +52,8 @@ at::Tensor gated(const at::Tensor& y) {
 at::Tensor gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
   if (goes_by_amx(x, x.size(-1), weight.spec.shape[0] / 2))
     return amx_gated_linear(x, weight, bias);
-  const bool is_plain = weight.packing == Packing::None;
-  if (is_plain && x.is_cpu() && panels_gate(x.scalar_type(), x.size(-1), weight.spec.shape[0] / 2))
-    return panel_gated_linear(x, weight.data.contiguous(), bias);
+  if (x.is_cpu() && panels_gate(x.scalar_type(), x.size(-1), weight.spec.shape[0] / 2))
+    return panel_gated_linear(x, weight, bias);
   return gated(linear(x, weight, bias));
 }
 

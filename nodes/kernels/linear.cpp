@@ -56,7 +56,7 @@ bool widens_weights(const at::Tensor& x) { return widens(x) && !goes_by_panels(x
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (x.is_cpu() && rows_are_few(x.scalar_type(), x.numel() / x.size(-1)))
     return row_linear(x, weight, bias);
-  if (goes_by_panels(x)) return panel_linear(x, weight.contiguous(), bias);
+  if (goes_by_panels(x)) return panel_linear(x, plain_weight(weight), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
     return amx_linear(x, plain_weight(weight), bias);
   if (widens(x)) return widened_linear(x, weight, bias);
@@ -96,6 +96,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
   if (weight.packing == Packing::None) return linear(x, weight.data, bias);
   const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
   if (goes_by_amx(x, in, out)) return amx_linear(x, weight, bias);
+  if (goes_by_panels(x)) return panel_linear(x, weight, bias);
   const bool wide = widens_weights(x);
   if (!wide && unpacked_outputs(in, out) == out)
     return linear(x, unpacked_rows(weight, 0, out, x.scalar_type()), bias);
@@ -113,11 +114,10 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 }
 
 void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  const bool is_plain = weight.packing == Packing::None;
   if (goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
     amx_add_linear_(y, x, weight, bias);
-  else if (goes_by_panels(x) && is_plain && y.is_contiguous())
-    panel_add_linear_(y, x, weight.data.contiguous(), bias);
+  else if (goes_by_panels(x) && y.is_contiguous())
+    panel_add_linear_(y, x, weight, bias);
   else
     y.add_(linear(x, weight, bias));
 }

@@ -37,8 +37,8 @@ inline constexpr std::int64_t kUnpackedNumbers = 1 << 20;
 // Outputs of a linear layer whose rows are unpacked at a time.
 std::int64_t unpacked_outputs(std::int64_t in, std::int64_t out);
 
-// The same with a weight that may be packed: tile registers take it as it is, for others it is
-// unpacked by so many outputs.
+// The same with a weight that may be packed: tile registers and panels take it as it is, for others
+// it is unpacked by so many outputs.
 at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias);
 
 // Adds that to y [..., out].

@@ -5,6 +5,7 @@
 #include "kernels/panel_product.h"
 #include "kernels/rounding.h"
 #include "kernels/tensor_ops.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -76,7 +77,7 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
   const MapRows rows(map, zeros, shape, y, words);
   const std::int64_t taps = shape.kernel * shape.kernel;
   const at::Tensor matrix = weight.view({shape.out, shape.in * taps});
-  multiply_panels(rows, {matrix, bias, taps},
+  multiply_panels(rows, {plain_weight(matrix), bias, taps},
                   y.permute({0, 2, 3, 1}).view({rows.count, shape.out}));
   return y;
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/panel_product.h"
 #include "kernels/panel_tile.h"
+#include "kernels/panel_turned.h"
 #include "kernels/rounding.h"
 #include "kernels/tensor_ops.h"
 
@@ -38,10 +39,17 @@ struct MatrixRows final : PanelRows {
   }
 };
 
+bool is_turned(c10::ScalarType dtype, const PanelLinearShape& shape) {
+  return !shape.is_packed && panels_turn(dtype, shape.rows, shape.in);
+}
+
 // y [rows, columns]
 void multiply(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y,
               bool adds = false) {
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  if (is_turned(x.scalar_type(), {rows.size(0), x.size(-1), weight.matrix.spec.shape[0],
+                                  weight.matrix.packing != Packing::None}))
+    return multiply_turned(rows, weight, y, adds);
   const Words words = words_of(x.scalar_type(), x.size(-1));
   const std::int64_t step = kept_rows(in_words(words, x.size(-1)));
   for (std::int64_t begin = 0; begin < rows.size(0); begin += step) {
@@ -50,6 +58,10 @@ void multiply(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& 
     const at::Tensor held = words == Words::Floats ? part.to(at::kFloat) : part;
     multiply_panels(MatrixRows(held, words), weight, y.narrow(0, begin, count), adds);
   }
+}
+
+Weight in_order(const Weight& weight) {
+  return {weight.spec, weight.data.contiguous(), weight.packing};
 }
 
 at::Tensor product(const at::Tensor& x, const PanelWeight& weight, std::int64_t out) {
@@ -62,21 +74,21 @@ at::Tensor product(const at::Tensor& x, const PanelWeight& weight, std::int64_t 
 
 }  // namespace
 
-at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
-  return product(x, {weight, bias}, weight.size(0));
+at::Tensor panel_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight.data}));
+  return product(x, {in_order(weight), bias}, weight.spec.shape[0]);
 }
 
-void panel_add_linear_(at::Tensor& y, const at::Tensor& x, const at::Tensor& weight,
+void panel_add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight,
                        const at::Tensor& bias) {
-  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight}));
-  multiply(x, {weight, bias}, y.view({-1, weight.size(0)}), true);
+  RECORD_FUNCTION("panel_linear", std::vector<c10::IValue>({x, weight.data}));
+  multiply(x, {in_order(weight), bias}, y.view({-1, weight.spec.shape[0]}), true);
 }
 
-at::Tensor panel_gated_linear(const at::Tensor& x, const at::Tensor& weight,
-                              const at::Tensor& bias) {
-  RECORD_FUNCTION("panel_gated_linear", std::vector<c10::IValue>({x, weight}));
-  return product(x, {.matrix = weight, .bias = bias, .is_gated = true}, weight.size(0) / 2);
+at::Tensor panel_gated_linear(const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
+  RECORD_FUNCTION("panel_gated_linear", std::vector<c10::IValue>({x, weight.data}));
+  return product(x, {.matrix = in_order(weight), .bias = bias, .is_gated = true},
+                 weight.spec.shape[0] / 2);
 }
 
 bool panels_gate(c10::ScalarType dtype, std::int64_t in, std::int64_t D) {
@@ -84,12 +96,14 @@ bool panels_gate(c10::ScalarType dtype, std::int64_t in, std::int64_t D) {
          packed_panels(2 * D, in_words(words_of(dtype, in), in)) > 1;
 }
 
-std::int64_t panel_linear_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
-                                  std::int64_t out, std::int64_t threads) {
-  const Words words = words_of(dtype, in);
+std::int64_t panel_linear_scratch(c10::ScalarType dtype, const PanelLinearShape& shape,
+                                  std::int64_t threads) {
+  if (is_turned(dtype, shape)) return turned_scratch(dtype, shape.rows, shape.in, threads);
+  const Words words = words_of(dtype, shape.in);
   const bool widens = words == Words::Floats && dtype != at::kFloat;
-  return (widens ? std::min(rows, kept_rows(in)) * in : 0) +
-         panel_scratch(out, in_words(words, in), threads);
+  return (widens ? std::min(shape.rows, kept_rows(shape.in)) * shape.in : 0) +
+         (shape.is_packed ? threads * unpacking_scratch() : 0) +
+         panel_scratch(shape.out, in_words(words, shape.in), threads);
 }
 
 }  // namespace emulsion::kernels

@@ -32,10 +32,11 @@ class PanelPlace {
 // A panel as each kind of words has it: where it takes a number, or the turned words of a matrix.
 struct FloatPanel {
   float* words;
+  std::int64_t apart = kPanelColumns;
 
   template <class Element>
   void put(std::int64_t place, std::int64_t column, Element number) const {
-    words[place * kPanelColumns + column] = widened(number);
+    words[place * apart + column] = widened(number);
   }
 };
 
@@ -52,7 +53,7 @@ struct PairPanel {
 EMULSION_AVX512 EMULSION_INLINED void store_turned(const __m512i* words, const float* /*type*/,
                                                    PanelPlace& place, FloatPanel to) {
   for (std::int64_t i = 0; i < kTurnedWords; ++i)
-    _mm512_storeu_si512(to.words + place.next() * kPanelColumns, words[i]);
+    _mm512_storeu_si512(to.words + place.next() * to.apart, words[i]);
 }
 
 // A word has two neighbours of the depth.
@@ -61,8 +62,8 @@ EMULSION_AVX512 EMULSION_INLINED void store_turned(const __m512i* words,
                                                    FloatPanel to) {
   const __m512i upper = _mm512_set1_epi32(-0x10000);
   for (std::int64_t i = 0; i < kTurnedWords; ++i) {
-    _mm512_storeu_si512(to.words + place.next() * kPanelColumns, _mm512_slli_epi32(words[i], 16));
-    _mm512_storeu_si512(to.words + place.next() * kPanelColumns, _mm512_and_si512(words[i], upper));
+    _mm512_storeu_si512(to.words + place.next() * to.apart, _mm512_slli_epi32(words[i], 16));
+    _mm512_storeu_si512(to.words + place.next() * to.apart, _mm512_and_si512(words[i], upper));
   }
 }
 
@@ -118,8 +119,7 @@ EMULSION_AVX2 std::int64_t pack_avx2(const Element* from, const PanelRange& rang
     for (std::int64_t k = 0; k < whole; k += kLanes) {
       Lanes v[kLanes];
       load_columns(from + half * range.stride + k, range.stride, range.columns - half, v);
-      for (const Lanes& column : v)
-        lanes_at(to.words + place.next() * kPanelColumns + half) = column;
+      for (const Lanes& column : v) lanes_at(to.words + place.next() * to.apart + half) = column;
     }
   }
   return whole;
@@ -146,8 +146,8 @@ void pack_floats(const Element* from, const PanelRange& range, FloatPanel to) {
 
 }  // namespace
 
-void pack_panel(const float* rows, const PanelRange& range, float* panel) {
-  pack_floats(rows, range, {panel});
+void pack_panel(const float* rows, const PanelRange& range, float* panel, std::int64_t apart) {
+  pack_floats(rows, range, {panel, apart});
 }
 
 void pack_panel(const Bfloat16Bits* rows, const PanelRange& range, float* panel) {
@@ -158,6 +158,17 @@ void pack_pairs(const Bfloat16Bits* rows, const PanelRange& range, float* panel)
   const PairPanel to{panel};
   const bool is_whole = range.columns == kPanelColumns;
   pack_rest(rows, range, is_whole ? pack_avx512(rows, range, to) : 0, to);
+}
+
+void pack_words(const float* rows, const PanelRange& range, Words /*words*/, float* panel) {
+  pack_panel(rows, range, panel);
+}
+
+void pack_words(const Bfloat16Bits* rows, const PanelRange& range, Words words, float* panel) {
+  if (words == Words::BfloatPairs)
+    pack_pairs(rows, range, panel);
+  else
+    pack_panel(rows, range, panel);
 }
 
 }  // namespace emulsion::kernels

@@ -9,9 +9,10 @@
 #include "kernels/panel_pack.h"
 #include "kernels/panel_tile.h"
 #include "kernels/rounding.h"
+#include "kernels/sum_row.h"
 #include "kernels/take_turns.h"
 #include "kernels/tensor_ops.h"
-#include "kernels/vector_math.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -20,60 +21,71 @@ namespace {
 // panels as AVX-512 multiplies with at once, as long as these do not pass a limit.
 constexpr std::int64_t kPacked = 96 * 1024, kMostPacked = 320 * 1024;
 constexpr std::int64_t kAtOnce = 4, kMostPanels = 16;
+// Numbers of each row that are unpacked at a time.
+constexpr std::int64_t kUnpacked = 640;
 // Rows whose segments a thread takes at a time.
 constexpr std::int64_t kRows = 96;
 // Pieces of work for each thread, so that all end at the same time.
 constexpr std::int64_t kPiecesPerThread = 6;
 
-void pack(const PanelWeight& weight, Words words, std::int64_t column, float* to) {
-  const std::int64_t depth = weight.matrix.size(1);
-  const std::int64_t columns = std::min(kPanelColumns, weight.matrix.size(0) - column);
-  const PanelRange range{columns, depth, depth, weight.interleaved};
-  if (weight.matrix.scalar_type() == at::kFloat) {
-    pack_panel(weight.matrix.const_data_ptr<float>() + column * depth, range, to);
-    return;
+std::int64_t columns_of(const Weight& matrix) { return matrix.spec.shape[0]; }
+std::int64_t depth_of(const Weight& matrix) { return matrix.spec.count() / columns_of(matrix); }
+
+// Sixteen rows of a matrix, from one on, side by side in a panel.
+class Sixteen {
+ public:
+  Sixteen(const PanelWeight& weight, std::int64_t row, Words words)
+      : matrix_(weight.matrix),
+        interleaved_(weight.interleaved),
+        row_(row),
+        count_(std::min(kPanelColumns, columns_of(matrix_) - row)),
+        depth_(depth_of(matrix_)),
+        words_(words) {}
+
+  // `buffer` takes what is unpacked.
+  template <class Element>
+  void bring(float* to, float* buffer) const {
+    if (matrix_.packing == Packing::None)
+      pack<Element>(to);
+    else
+      unpack<Element>(to, buffer);
   }
-  const auto* matrix = static_cast<const Bfloat16Bits*>(weight.matrix.const_data_ptr());
-  if (words == Words::BfloatPairs)
-    pack_pairs(matrix + column * depth, range, to);
-  else
-    pack_panel(matrix + column * depth, range, to);
-}
 
-EMULSION_VECTOR_CLONES void narrow_row(const float* from, float* to, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) narrow(from[i], to[i]);
-}
-EMULSION_VECTOR_CLONES void narrow_row(const float* from, Bfloat16Bits* to, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) narrow(from[i], to[i]);
-}
+ private:
+  template <class Element>
+  void pack(float* to) const {
+    const auto* numbers = static_cast<const Element*>(matrix_.data.const_data_ptr());
+    pack_words(numbers + row_ * depth_, {count_, depth_, depth_, interleaved_}, words_, to);
+  }
 
-// x + more -> y, which may be x.
-template <class Element>
-EMULSION_INLINED void add_widened(const Element* x, const float* more, std::int64_t count,
-                                  float* y) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = widened(x[i]) + more[i];
-}
-EMULSION_VECTOR_CLONES void add_rows(const float* x, const float* more, std::int64_t count,
-                                     float* y) {
-  add_widened(x, more, count, y);
-}
-EMULSION_VECTOR_CLONES void add_rows(const Bfloat16Bits* x, const float* more, std::int64_t count,
-                                     float* y) {
-  add_widened(x, more, count, y);
-}
+  // Slice by slice.
+  template <class Element>
+  void unpack(float* to, float* buffer) const {
+    const at::Tensor& bytes = matrix_.data;
+    const auto* const rows = bytes.const_data_ptr<std::uint8_t>() + row_ * bytes.size(1);
+    auto* const numbers = reinterpret_cast<Element*>(buffer);
+    for (std::int64_t first = 0; first < depth_; first += kUnpacked) {
+      const std::int64_t length = std::min(kUnpacked, depth_ - first);
+      for (std::int64_t n = 0; n < count_; ++n)
+        unpack_numbers(rows + n * bytes.size(1), first, length, matrix_.packing,
+                       numbers + n * length);
+      pack_words(numbers, {count_, length, length}, words_,
+                 to + in_words(words_, first) * kPanelColumns);
+    }
+  }
 
-std::vector<float> bias_of(const PanelWeight& weight) {
-  const std::int64_t columns = rounded_up(weight.matrix.size(0), kPanelColumns);
-  std::vector<float> values(static_cast<std::size_t>(columns));
-  if (!weight.bias.defined()) return values;
-  const at::Tensor wide = weight.bias.to(at::kFloat).contiguous();
-  std::copy_n(wide.const_data_ptr<float>(), wide.numel(), values.data());
-  return values;
-}
+  const Weight& matrix_;
+  std::int64_t interleaved_, row_, count_, depth_;
+  Words words_;
+};
 
-// Elements of a thread's panels, and sums.
+// Words of a thread's panels, and sums.
 std::int64_t thread_scratch(std::int64_t panels, std::int64_t depth) {
   return panels * kPanelColumns * (depth + kRows);
+}
+
+std::int64_t unpacking(const PanelWeight& weight) {
+  return weight.matrix.packing == Packing::None ? 0 : unpacking_scratch();
 }
 
 // One product, with what it allocates.
@@ -85,12 +97,13 @@ class Multiplying {
         y_(y),
         adds_(adds),
         columns_(y.size(1)),
-        depth_(in_words(rows.words, weight.matrix.size(1))),
-        panels_(packed_panels(weight.matrix.size(0), depth_)),
-        bias_(bias_of(weight)),
+        depth_(in_words(rows.words, depth_of(weight.matrix))),
+        panels_(packed_panels(columns_of(weight.matrix), depth_)),
+        bias_(grouped_bias()),
         packed_(static_cast<std::size_t>(at::get_num_threads()), -1),
-        buffers_(at::empty({at::get_num_threads(), thread_scratch(panels_, depth_)},
-                           y.options().dtype(at::kFloat).memory_format(std::nullopt))) {}
+        buffers_(
+            at::empty({at::get_num_threads(), thread_scratch(panels_, depth_) + unpacking(weight)},
+                      y.options().dtype(at::kFloat).memory_format(std::nullopt))) {}
 
   // Each piece is a group of columns and a range of rows.
   void run() {
@@ -108,7 +121,7 @@ class Multiplying {
   // Some columns of y: their panels, with gates behind values, and where their sums are made.
   struct Group {
     std::int64_t column, columns, panels;
-    const float* packed;
+    const float *bias, *packed;
     float* sums;
     bool is_direct;  // sums are made in y
   };
@@ -123,7 +136,36 @@ class Multiplying {
     const std::int64_t panels = quotient_up(columns, kPanelColumns) * (weight_.is_gated ? 2 : 1);
     const bool is_direct =
         y_.scalar_type() == at::kFloat && !weight_.is_gated && columns % kPanelColumns == 0;
-    return {column, columns, panels, buffer, buffer + panels_ * kPanelColumns * depth_, is_direct};
+    const float* bias = bias_.data() + index * panels_ * kPanelColumns;
+    float* sums = buffer + panels_ * kPanelColumns * depth_;
+    return {column, columns, panels, bias, buffer, sums, is_direct};
+  }
+
+  // `buffer` is the thread's.
+  void pack(const Sixteen& rows, float* buffer, float* panel) const {
+    float* const unpacked = buffer + thread_scratch(panels_, depth_);
+    if (y_.scalar_type() == at::kFloat)
+      rows.bring<float>(panel, unpacked);
+    else
+      rows.bring<Bfloat16Bits>(panel, unpacked);
+  }
+
+  // Of all groups the bias as their panels lie, and zeros up to the end of the last.
+  std::vector<float> grouped_bias() const {
+    const std::int64_t groups = quotient_up(columns_, group_columns());
+    std::vector<float> values(static_cast<std::size_t>(groups * panels_ * kPanelColumns));
+    if (!weight_.bias.defined()) return values;
+    const at::Tensor wide = weight_.bias.to(at::kFloat).contiguous();
+    float* to = values.data();
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const Group group = this->group(g, nullptr);
+      for (std::int64_t p = 0; p < group.panels; ++p, to += kPanelColumns) {
+        const std::int64_t begin = begin_of(group, p);
+        std::copy_n(wide.const_data_ptr<float>() + begin,
+                    std::min(kPanelColumns, wide.numel() - begin), to);
+      }
+    }
+    return values;
   }
 
   // The column of the matrix that a panel of a group begins with.
@@ -139,7 +181,8 @@ class Multiplying {
     const Group group = this->group(index, buffer);
     if (packed_[static_cast<std::size_t>(thread)] != index)
       for (std::int64_t p = 0; p < group.panels; ++p)
-        pack(weight_, rows_.words, begin_of(group, p), buffer + p * kPanelColumns * depth_);
+        pack({weight_, begin_of(group, p), rows_.words}, buffer,
+             buffer + p * kPanelColumns * depth_);
     packed_[static_cast<std::size_t>(thread)] = index;
     for (; first < end; first += kRows) multiply_rows(group, first, std::min(kRows, end - first));
   }
@@ -150,7 +193,9 @@ class Multiplying {
     float* const sums = group.is_direct
                             ? y_.mutable_data_ptr<float>() + first * columns_ + group.column
                             : group.sums;
-    for (std::int64_t m = 0; m < count; ++m) begin(group, first + m, sums + m * stride);
+    const bool are_begun = adds_ && !group.is_direct;
+    for (std::int64_t m = 0; m < count && are_begun; ++m)
+      begin(group, first + m, sums + m * stride);
     for (std::int64_t s = 0; s < rows_.segments; ++s) {
       const PanelRows::Segment segment = rows_.segment(s);
       rows_.fetch(s, first, count, places.data());
@@ -162,7 +207,8 @@ class Multiplying {
                 .depth = segment.length,
                 .y = sums,
                 .stride = stride,
-                .adds = true},
+                .adds = s > 0 || adds_,
+                .bias = s > 0 || are_begun ? nullptr : group.bias},
                rows_.words);
     }
     if (group.is_direct) return;
@@ -179,17 +225,12 @@ class Multiplying {
     return static_cast<Element*>(y_.mutable_data_ptr()) + row * columns_ + group.column;
   }
 
-  // Sums begin with the bias, and with what they are added to.
+  // Sums that are not made in y begin with what they are added to, and with the bias.
   void begin(const Group& group, std::int64_t row, float* sums) const {
-    const float* const bias = bias_.data();
-    if (!adds_) {
-      for (std::int64_t p = 0; p < group.panels; ++p)
-        std::copy_n(bias + begin_of(group, p), kPanelColumns, sums + p * kPanelColumns);
-    } else if (y_.scalar_type() == at::kFloat) {
-      add_rows(row_of<float>(group, row), bias + group.column, group.columns, sums);
-    } else {
-      add_rows(row_of<Bfloat16Bits>(group, row), bias + group.column, group.columns, sums);
-    }
+    if (y_.scalar_type() == at::kFloat)
+      add_row(row_of<float>(group, row), group.bias, group.columns, sums);
+    else
+      add_row(row_of<Bfloat16Bits>(group, row), group.bias, group.columns, sums);
   }
 
   template <class Element>
@@ -197,7 +238,7 @@ class Multiplying {
     if (weight_.is_gated)
       gate_row(sums, group.columns, y);
     else
-      narrow_row(sums, y, group.columns);
+      narrow_row(sums, group.columns, y);
   }
 
   const PanelRows& rows_;
@@ -205,9 +246,9 @@ class Multiplying {
   const at::Tensor& y_;
   bool adds_;
   std::int64_t columns_, depth_, panels_;  // columns of y, words
-  std::vector<float> bias_;                // of the matrix, and zeros up to the end of a panel
+  std::vector<float> bias_;                // see grouped_bias()
   std::vector<std::int64_t> packed_;       // the group that each thread has packed
-  at::Tensor buffers_;                     // of each thread panels [panels, depth, 16], then sums
+  at::Tensor buffers_;  // of each thread panels [panels, depth, 16], sums, and what is unpacked
 };
 
 }  // namespace
@@ -232,5 +273,7 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
 std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t threads) {
   return threads * thread_scratch(packed_panels(columns, depth), depth);
 }
+
+std::int64_t unpacking_scratch() { return kUnpacked * kPanelColumns; }
 
 }  // namespace emulsion::kernels

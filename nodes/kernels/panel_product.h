@@ -4,12 +4,13 @@
 
 #include <cstdint>
 
+#include "emulsion/weights.h"
 #include "kernels/panel_tile.h"
 
 // Products on processors with AVX2 or AVX-512 but without tile registers: in float32, of bfloat16
 // in pairs where these are faster (panel_tile.h), else widened.  Sixteen rows of a weight are
 // brought side by side (a panel) on the way, in the cache of the thread that multiplies with them,
-// so that weights lie in memory as in their file, in float32 or in bfloat16.
+// so that weights lie in memory as in their file, in float32, in bfloat16 or packed.
 namespace emulsion::kernels {
 
 // Whether numbers of that type are multiplied so on this processor.  [any thread]
@@ -36,10 +37,10 @@ struct PanelRows {
 };
 
 struct PanelWeight {
-  const at::Tensor& matrix;      // [columns, depth], float32 or bfloat16, contiguous
-  const at::Tensor& bias;        // [columns] or undefined
+  Weight matrix;                 // [columns, depth], float32 or bfloat16 or packed, contiguous
+  at::Tensor bias;               // [columns] or undefined
   std::int64_t interleaved = 1;  // depth of the matrix is [depth / interleaved, interleaved], that
-                                 // of rows the other way round
+                                 // of rows the other way round; 1 where it is packed
   bool is_gated = false;         // columns are values and then gates, see gated.h; a multiple of
                                  // 32, and packed_panels() are more than one
 };
@@ -54,7 +55,10 @@ void multiply_panels(const PanelRows& rows, const PanelWeight& weight, const at:
 // Depths are in words.
 std::int64_t packed_panels(std::int64_t columns, std::int64_t depth);
 
-// Words that multiply_panels() allocates on so many threads.
+// Words that multiply_panels() allocates on so many threads, besides what unpacking takes.
 std::int64_t panel_scratch(std::int64_t columns, std::int64_t depth, std::int64_t threads);
+
+// Of each thread, where the matrix is packed.
+std::int64_t unpacking_scratch();
 
 }  // namespace emulsion::kernels

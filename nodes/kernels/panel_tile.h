@@ -30,8 +30,9 @@ struct PanelProduct {
   std::int64_t panels, distance;  // from one panel to the next
   std::int64_t depth;
   float* y;
-  std::int64_t stride;  // of y
-  bool adds = false;    // to what y holds
+  std::int64_t stride;          // of y
+  bool adds = false;            // to what y holds
+  const float* bias = nullptr;  // [panels * 16], added to each row, if there is one
 };
 
 // Whether the processor has the instructions: AVX2 or AVX-512, for pairs those for bfloat16.

@@ -34,15 +34,20 @@ EMULSION_AVX512 EMULSION_INLINED void multiply_tile(const PanelProduct& product,
                                                     std::int64_t m) {
   const std::int64_t valid = std::min<std::int64_t>(kRows, product.count - m);
   const float* const panel = product.panel + p * product.distance;
+  const float* const bias = product.bias == nullptr ? nullptr : product.bias + p * kPanelColumns;
   float* const y = product.y + m * product.stride + p * kPanelColumns;
   const char* rows[kRows];
   __m512 sums[kRows][width];
   for (int r = 0; r < kRows; ++r) {
     const std::int64_t row = std::min<std::int64_t>(r, valid - 1);
     rows[r] = static_cast<const char*>(product.rows[m + row]);
-    for (int c = 0; c < width; ++c)
-      sums[r][c] = product.adds ? _mm512_loadu_ps(y + row * product.stride + c * kPanelColumns)
-                                : _mm512_setzero_ps();
+    for (int c = 0; c < width; ++c) {
+      sums[r][c] =
+          bias != nullptr ? _mm512_loadu_ps(bias + c * kPanelColumns) : _mm512_setzero_ps();
+      if (product.adds)
+        sums[r][c] = _mm512_add_ps(sums[r][c],
+                                   _mm512_loadu_ps(y + row * product.stride + c * kPanelColumns));
+    }
   }
   for (std::int64_t k = 0; k < product.depth; ++k) {
     __m512 columns[width];

@@ -149,6 +149,11 @@ Weight plain_weight(const at::Tensor& numbers) {
 }
 
 void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
+                    Packing packing, float* into) {
+  unpack_row(row, first, count, packing, into);
+}
+
+void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
                     Packing packing, Bfloat16Bits* into) {
   unpack_row(row, first, count, packing, into);
 }

@@ -16,7 +16,10 @@ at::Tensor unpacked_rows(const Weight& weight, std::int64_t begin, std::int64_t 
 // A weight of numbers as they are.
 Weight plain_weight(const at::Tensor& numbers);
 
-// Numbers `first` to `first + count` of a packed row, both multiples of kPackedBlock.
+// Numbers `first` to `first + count` of a packed row, both multiples of kPackedBlock, or up to the
+// row's end.
+void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
+                    Packing packing, float* into);
 void unpack_numbers(const std::uint8_t* row, std::int64_t first, std::int64_t count,
                     Packing packing, Bfloat16Bits* into);
 

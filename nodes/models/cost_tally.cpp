@@ -83,11 +83,16 @@ std::int64_t Tally::amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t
                                      threads_);
 }
 
+std::int64_t Tally::panel_scratch(std::int64_t rows, std::int64_t in, std::int64_t out) const {
+  return kernels::panel_linear_scratch(dtype_, {rows, in, out, branches_.linears.packed > 0},
+                                       threads_);
+}
+
 Bytes Tally::beside(std::int64_t rows, std::int64_t in, std::int64_t out) const {
   if (branches_.linears.packed == 0 && kernels::rows_are_few(dtype_, rows))
     return kernels::row_linear_scratch(in, out) * kFloat;
   if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out) * kFloat;
-  if (by_panels_) return kernels::panel_linear_scratch(dtype_, rows, in, out, threads_) * kFloat;
+  if (by_panels_) return panel_scratch(rows, in, out) * kFloat;
   const std::int64_t at_once = std::min(rows, kernels::kWidenedRows);
   return (widens_ ? (at_once * (in + out) + in * out) * kFloat : 0) + packing(in);
 }
@@ -117,8 +122,8 @@ std::optional<std::int64_t> Tally::gated_scratch(std::int64_t rows, std::int64_t
                                                  std::int64_t out) const {
   if (branches_.linears.rank > 0) return std::nullopt;
   if (kernels::amx_takes(dtype_, rows, in, out)) return amx_scratch(rows, in, out, true);
-  if (branches_.linears.packed > 0 || !kernels::panels_gate(dtype_, in, out)) return std::nullopt;
-  return kernels::panel_linear_scratch(dtype_, rows, in, 2 * out, threads_);
+  if (!kernels::panels_gate(dtype_, in, out)) return std::nullopt;
+  return panel_scratch(rows, in, 2 * out);
 }
 
 void Tally::multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out) {
@@ -157,9 +162,9 @@ void Tally::count_unpacking(std::int64_t rows, std::int64_t in, std::int64_t out
                      result = tile < out ? rows * tile : 0;
   const Bytes unpacked = (in * tile + result) * element_;
   unpacked_ = std::max(unpacked_, unpacked);
-  if (kernels::amx_takes(dtype_, rows, in, out)) return;
+  if (by_panels_ || kernels::amx_takes(dtype_, rows, in, out)) return;
   cpu_unpacked_ = std::max(cpu_unpacked_, unpacked);
-  const std::int64_t times = widens_ && !by_panels_ ? rows / kernels::kWidenedRows + 1 : 1;
+  const std::int64_t times = widens_ ? rows / kernels::kWidenedRows + 1 : 1;
   unpack(branches_.linears, times * in * out);
 }
 
@@ -228,7 +233,7 @@ std::int64_t ConvStep::own_scratch(c10::ScalarType dtype, bool is_packed,
         {.count = to, .depth = in, .taps = 1, .out = out, .is_packed = is_packed}, threads);
   if (goes_by_amx(dtype)) return kernels::amx_conv_scratch(amx_map(), out, is_packed, threads);
   if (goes_by_tiles(dtype)) return tiled().scratch(threads);
-  if (is_linear()) return kernels::panel_linear_scratch(dtype, to, in, out, threads);
+  if (is_linear()) return kernels::panel_linear_scratch(dtype, {to, in, out}, threads);
   return kernels::panel_conv_scratch({.in = in, .out = out, .kernel = kernel}, dtype, map.pixels(),
                                      threads);
 }

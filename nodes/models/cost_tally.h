@@ -105,7 +105,9 @@ class Tally {
   // Elements of float32 that products in tile registers take.
   std::int64_t amx_scratch(std::int64_t rows, std::int64_t in, std::int64_t out,
                            bool is_gated = false) const;
-  // The same where gates are taken within the product.
+  // The same of panels.
+  std::int64_t panel_scratch(std::int64_t rows, std::int64_t in, std::int64_t out) const;
+  // Of either where gates are taken within the product.
   std::optional<std::int64_t> gated_scratch(std::int64_t rows, std::int64_t in,
                                             std::int64_t out) const;
   // Of a linear layer, where weights are packed.

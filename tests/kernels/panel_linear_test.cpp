@@ -7,8 +7,10 @@
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
+#include "fakes/packed.h"
 #include "fakes/reference.h"
 #include "kernels/panel_tile.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -22,7 +24,8 @@ double error(std::int64_t rows, std::int64_t in, std::int64_t out, c10::ScalarTy
   const at::Tensor weight = at::randn({out, in}).mul_(spread).to(dtype);
   const at::Tensor bias = at::randn({out}).to(dtype);
   const at::Tensor wanted = at::linear(wide(x), wide(weight), wide(bias));
-  return fakes::distance(panel_linear(x, weight, bias), wanted) / wanted.abs().max().item<double>();
+  return fakes::distance(panel_linear(x, plain_weight(weight), bias), wanted) /
+         wanted.abs().max().item<double>();
 }
 
 constexpr double kFloat = 2e-5, kBfloat16 = 1.0 / 256;  // the latter rounds the result alone
@@ -61,24 +64,24 @@ TEST_CASE("more rows than are kept at a time are all multiplied") {
 TEST_CASE("of rows in bfloat16 no more are widened at a time than are kept") {
   // A depth that makes no pairs.
   const auto widened = [](std::int64_t rows) {
-    return panel_linear_scratch(at::kBFloat16, rows, 1281, 64, 2) -
-           panel_linear_scratch(at::kFloat, rows, 1281, 64, 2);
+    return panel_linear_scratch(at::kBFloat16, {rows, 1281, 64}, 2) -
+           panel_linear_scratch(at::kFloat, {rows, 1281, 64}, 2);
   };
-  CHECK(widened(100) == 100 * 1281);
+  CHECK(widened(200) == 200 * 1281);
   CHECK(widened(100000) == widened(2000));
 }
 
 TEST_CASE("rows of pairs are multiplied as they are, with panels of half as many words") {
   if (words_of(at::kBFloat16, 1280) != Words::BfloatPairs) return;
-  CHECK(panel_linear_scratch(at::kBFloat16, 100000, 1280, 64, 2) ==
-        panel_linear_scratch(at::kFloat, 1, 640, 64, 2));
+  CHECK(panel_linear_scratch(at::kBFloat16, {100000, 1280, 64}, 2) ==
+        panel_linear_scratch(at::kFloat, {1000, 640, 64}, 2));
 }
 
 TEST_CASE("a product keeps the leading dimensions, with and without a bias") {
   if (!has_panel_tiles()) return;
   const c10::InferenceMode inference;
   const at::Tensor x = at::randn({2, 3, 24}), weight = at::randn({32, 24});
-  const at::Tensor y = panel_linear(x.transpose(0, 1), weight, at::Tensor());
+  const at::Tensor y = panel_linear(x.transpose(0, 1), plain_weight(weight), at::Tensor());
   CHECK(y.sizes() == at::IntArrayRef({3, 2, 32}));
   CHECK(fakes::distance(y, at::linear(wide(x.transpose(0, 1)), wide(weight))) < 1e-4);
 }
@@ -92,7 +95,7 @@ TEST_CASE("a product is added to what is there, before anything is rounded") {
                        weight = at::randn({out, 96}).div_(10).to(dtype);
       at::Tensor y = at::randn({2, 50, out}).to(dtype);
       const at::Tensor wanted = wide(y) + at::linear(wide(x), wide(weight), wide(bias));
-      panel_add_linear_(y, x, weight, bias);
+      panel_add_linear_(y, x, plain_weight(weight), bias);
       CHECK(fakes::distance(y, wanted) / wanted.abs().max().item<double>() <
             (dtype == at::kFloat ? kFloat : kBfloat16));
     }
@@ -111,11 +114,38 @@ TEST_CASE("values are gated within their product") {
         const std::vector<at::Tensor> halves =
             at::linear(wide(x), wide(weight), wide(bias)).chunk(2, -1);
         const at::Tensor wanted = halves[0] * at::gelu(halves[1]);
-        const at::Tensor y = panel_gated_linear(x, weight, bias);
+        const at::Tensor y = panel_gated_linear(x, plain_weight(weight), bias);
         CHECK(y.sizes() == at::IntArrayRef({3, 40, D}));
         CHECK(fakes::distance(y, wanted) / wanted.abs().max().item<double>() <
               (dtype == at::kFloat ? kFloat : kBfloat16));
       }
+}
+
+TEST_CASE("packed weights are unpacked on the way, as they are before a product") {
+  if (!has_panel_tiles()) return;
+  const c10::InferenceMode inference;
+  for (const auto dtype : {at::kFloat, at::kBFloat16})
+    for (const Packing packing : fakes::kPackings)
+      for (const std::int64_t in : {32, 96, 1312}) {
+        CAPTURE(to_text(packing));
+        CAPTURE(in);
+        const Weight weight = fakes::random_packed({96, in}, packing, dtype);
+        const Weight numbers = plain_weight(unpacked_rows(weight, 0, 96, dtype));
+        const at::Tensor x = at::randn({200, in}).to(dtype), bias = at::randn({96}).to(dtype);
+        CHECK(fakes::distance(panel_linear(x, weight, bias), panel_linear(x, numbers, bias)) == 0);
+        CHECK(fakes::distance(panel_gated_linear(x, weight, bias),
+                              panel_gated_linear(x, numbers, bias)) == 0);
+      }
+}
+
+TEST_CASE("to unpack takes as much for each thread, whatever the weight") {
+  const auto unpacking = [](std::int64_t in, std::int64_t out, std::int64_t threads) {
+    return panel_linear_scratch(at::kFloat, {200, in, out, true}, threads) -
+           panel_linear_scratch(at::kFloat, {200, in, out}, threads);
+  };
+  CHECK(unpacking(320, 320, 1) > 0);
+  CHECK(unpacking(320, 320, 1) == unpacking(5120, 1280, 1));
+  CHECK(unpacking(320, 320, 4) == 4 * unpacking(320, 320, 1));
 }
 
 TEST_CASE("columns that panels do not divide, or of which not two are packed, are not gated so") {

@@ -9,6 +9,7 @@
 
 #include "fakes/reference.h"
 #include "kernels/panel_tile.h"
+#include "kernels/unpack.h"
 
 namespace emulsion::kernels {
 namespace {
@@ -37,7 +38,7 @@ TEST_CASE("segments of rows that lie apart are multiplied as one depth") {
   const c10::InferenceMode inference;
   const TwoParts rows(at::randn({200, 24}), at::randn({200, 40}));
   const at::Tensor weight = at::randn({50, 64}), bias = at::randn({50}), y = at::empty({200, 50});
-  multiply_panels(rows, {weight, bias}, y);
+  multiply_panels(rows, {plain_weight(weight), bias}, y);
   const at::Tensor whole = at::cat({rows.left, rows.right}, 1).to(at::kDouble);
   CHECK(fakes::distance(y, at::linear(whole, weight.to(at::kDouble), bias.to(at::kDouble))) < 1e-4);
 }

@@ -19,10 +19,11 @@ void with_pairs(const PanelProduct& product) { multiply_avx512(product, Words::B
 void with_floats(const PanelProduct& product) { multiply_avx512(product, Words::Floats); }
 
 // The furthest that a product of so many rows and panels is from the definition.
-double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool adds) {
+double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool adds, bool has_bias) {
   constexpr std::int64_t kDepth = 37;
   const std::int64_t columns = panels * kPanelColumns;
   const std::vector<float> x = numbers(count * kDepth), w = numbers(panels * kDepth * 16);
+  const std::vector<float> bias = numbers(columns);
   std::vector<float> y = numbers(count * columns);
   const std::vector<float> before = y;
   std::vector<const void*> rows;
@@ -35,11 +36,12 @@ double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool ad
             .depth = kDepth,
             .y = y.data(),
             .stride = columns,
-            .adds = adds});
+            .adds = adds,
+            .bias = has_bias ? bias.data() : nullptr});
   double worst = 0;
   for (std::int64_t m = 0; m < count; ++m)
     for (std::int64_t n = 0; n < columns; ++n) {
-      double sum = adds ? before[at(m * columns + n)] : 0;
+      double sum = (adds ? before[at(m * columns + n)] : 0) + (has_bias ? bias[at(n)] : 0);
       for (std::int64_t k = 0; k < kDepth; ++k)
         sum += static_cast<double>(x[at(m * kDepth + k)]) *
                w[at((n / kPanelColumns * kDepth + k) * kPanelColumns + n % kPanelColumns)];
@@ -51,9 +53,10 @@ double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool ad
 double worst_error(Multiply multiply) {
   double worst = 0;
   for (const bool adds : {false, true})
-    for (const std::int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25})
-      for (const std::int64_t panels : {1, 2, 3, 4, 5, 7, 8})
-        worst = std::max(worst, error(multiply, count, panels, adds));
+    for (const bool has_bias : {false, true})
+      for (const std::int64_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 25})
+        for (const std::int64_t panels : {1, 2, 3, 4, 5, 7, 8})
+          worst = std::max(worst, error(multiply, count, panels, adds, has_bias));
   return worst;
 }
 
