@@ -14,7 +14,7 @@
 namespace emulsion::kernels {
 namespace {
 
-constexpr std::int64_t kMostRows = 160;
+constexpr std::int64_t kMostRows = 256;
 // Rows of the weight that a thread multiplies with at a time; half of them are gates, if there are.
 constexpr std::int64_t kOutputs = 96;
 

@@ -131,7 +131,7 @@ TEST_CASE("packed weights are unpacked on the way, as they are before a product"
         CAPTURE(in);
         const Weight weight = fakes::random_packed({96, in}, packing, dtype);
         const Weight numbers = plain_weight(unpacked_rows(weight, 0, 96, dtype));
-        const at::Tensor x = at::randn({200, in}).to(dtype), bias = at::randn({96}).to(dtype);
+        const at::Tensor x = at::randn({300, in}).to(dtype), bias = at::randn({96}).to(dtype);
         CHECK(fakes::distance(panel_linear(x, weight, bias), panel_linear(x, numbers, bias)) == 0);
         CHECK(fakes::distance(panel_gated_linear(x, weight, bias),
                               panel_gated_linear(x, numbers, bias)) == 0);
@@ -140,8 +140,8 @@ TEST_CASE("packed weights are unpacked on the way, as they are before a product"
 
 TEST_CASE("to unpack takes as much for each thread, whatever the weight") {
   const auto unpacking = [](std::int64_t in, std::int64_t out, std::int64_t threads) {
-    return panel_linear_scratch(at::kFloat, {200, in, out, true}, threads) -
-           panel_linear_scratch(at::kFloat, {200, in, out}, threads);
+    return panel_linear_scratch(at::kFloat, {300, in, out, true}, threads) -
+           panel_linear_scratch(at::kFloat, {300, in, out}, threads);
   };
   CHECK(unpacking(320, 320, 1) > 0);
   CHECK(unpacking(320, 320, 1) == unpacking(5120, 1280, 1));
