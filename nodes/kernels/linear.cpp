@@ -27,6 +27,10 @@ std::optional<c10::TypedOperatorHandle<LinearPointwise>> linear_pointwise() {
   return op->typed<LinearPointwise>();
 }
 
+bool goes_by_rows(const at::Tensor& x) {
+  return x.is_cpu() && rows_are_few(x.scalar_type(), x.numel() / x.size(-1));
+}
+
 at::Tensor widened_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const at::Tensor wide_weight = widened(weight), wide_bias = widened(bias);
   const at::Tensor rows = x.reshape({-1, x.size(-1)});
@@ -54,8 +58,7 @@ bool goes_by_panels(const at::Tensor& x) { return x.is_cpu() && panels_hold(x.sc
 bool widens_weights(const at::Tensor& x) { return widens(x) && !goes_by_panels(x); }
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (x.is_cpu() && rows_are_few(x.scalar_type(), x.numel() / x.size(-1)))
-    return row_linear(x, weight, bias);
+  if (goes_by_rows(x)) return row_linear(x, weight, bias);
   if (goes_by_panels(x)) return panel_linear(x, plain_weight(weight), bias);
   if (goes_by_amx(x, weight.size(1), weight.size(0)))
     return amx_linear(x, plain_weight(weight), bias);
@@ -114,9 +117,10 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
 }
 
 void add_linear_(at::Tensor& y, const at::Tensor& x, const Weight& weight, const at::Tensor& bias) {
-  if (goes_by_amx(x, x.size(-1), weight.spec.shape[0]) && y.is_contiguous())
+  const bool adds = y.is_contiguous() && !(weight.packing == Packing::None && goes_by_rows(x));
+  if (adds && goes_by_amx(x, x.size(-1), weight.spec.shape[0]))
     amx_add_linear_(y, x, weight, bias);
-  else if (goes_by_panels(x) && y.is_contiguous())
+  else if (adds && goes_by_panels(x))
     panel_add_linear_(y, x, weight, bias);
   else
     y.add_(linear(x, weight, bias));

@@ -32,9 +32,9 @@ std::int64_t columns_of(const Weight& matrix) { return matrix.spec.shape[0]; }
 std::int64_t depth_of(const Weight& matrix) { return matrix.spec.count() / columns_of(matrix); }
 
 // Sixteen rows of a matrix, from one on, side by side in a panel.
-class Sixteen {
+class SixteenRows {
  public:
-  Sixteen(const PanelWeight& weight, std::int64_t row, Words words)
+  SixteenRows(const PanelWeight& weight, std::int64_t row, Words words)
       : matrix_(weight.matrix),
         interleaved_(weight.interleaved),
         row_(row),
@@ -142,7 +142,7 @@ class Multiplying {
   }
 
   // `buffer` is the thread's.
-  void pack(const Sixteen& rows, float* buffer, float* panel) const {
+  void pack(const SixteenRows& rows, float* buffer, float* panel) const {
     float* const unpacked = buffer + thread_scratch(panels_, depth_);
     if (y_.scalar_type() == at::kFloat)
       rows.bring<float>(panel, unpacked);
@@ -193,9 +193,7 @@ class Multiplying {
     float* const sums = group.is_direct
                             ? y_.mutable_data_ptr<float>() + first * columns_ + group.column
                             : group.sums;
-    const bool are_begun = adds_ && !group.is_direct;
-    for (std::int64_t m = 0; m < count && are_begun; ++m)
-      begin(group, first + m, sums + m * stride);
+    for (std::int64_t m = 0; m < count && adds_; ++m) begin(group, first + m, sums + m * stride);
     for (std::int64_t s = 0; s < rows_.segments; ++s) {
       const PanelRows::Segment segment = rows_.segment(s);
       rows_.fetch(s, first, count, places.data());
@@ -208,7 +206,7 @@ class Multiplying {
                 .y = sums,
                 .stride = stride,
                 .adds = s > 0 || adds_,
-                .bias = s > 0 || are_begun ? nullptr : group.bias},
+                .bias = group.bias},
                rows_.words);
     }
     if (group.is_direct) return;
@@ -225,7 +223,7 @@ class Multiplying {
     return static_cast<Element*>(y_.mutable_data_ptr()) + row * columns_ + group.column;
   }
 
-  // Sums that are not made in y begin with what they are added to, and with the bias.
+  // Sums that are added to y begin with that, and with the bias.
   void begin(const Group& group, std::int64_t row, float* sums) const {
     if (y_.scalar_type() == at::kFloat)
       add_row(row_of<float>(group, row), group.bias, group.columns, sums);

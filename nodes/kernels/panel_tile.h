@@ -32,7 +32,7 @@ struct PanelProduct {
   float* y;
   std::int64_t stride;          // of y
   bool adds = false;            // to what y holds
-  const float* bias = nullptr;  // [panels * 16], added to each row, if there is one
+  const float* bias = nullptr;  // [panels * 16], what each row begins with otherwise, or 0
 };
 
 // Whether the processor has the instructions: AVX2 or AVX-512, for pairs those for bfloat16.

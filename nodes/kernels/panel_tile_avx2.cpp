@@ -29,12 +29,12 @@ EMULSION_AVX2 EMULSION_INLINED void add_products(Sums& sums, const float* const*
 }
 
 // The rows of so many sums at y; for others the last of them.
-EMULSION_AVX2 EMULSION_INLINED void add(Sums& sums, const float* y, std::int64_t stride,
-                                        std::int64_t rows) {
+EMULSION_AVX2 EMULSION_INLINED void load(Sums& sums, const float* y, std::int64_t stride,
+                                         std::int64_t rows) {
   for (std::int64_t r = 0; r < kRows; ++r) {
     const float* from = y + std::min(r, rows - 1) * stride;
-    sums.at[r][0] += lanes_at(from);
-    sums.at[r][1] += lanes_at(from + kLanes);
+    sums.at[r][0] = lanes_at(from);
+    sums.at[r][1] = lanes_at(from + kLanes);
   }
 }
 
@@ -57,8 +57,10 @@ EMULSION_AVX2 void multiply_avx2(const PanelProduct& product) {
         rows[r] = static_cast<const float*>(product.rows[m + std::min(r, valid - 1)]);
       float* y = product.y + m * product.stride + p * kPanelColumns;
       Sums sums{};
-      if (product.bias != nullptr) add(sums, product.bias + p * kPanelColumns, 0, valid);
-      if (product.adds) add(sums, y, product.stride, valid);
+      if (product.adds)
+        load(sums, y, product.stride, valid);
+      else if (product.bias != nullptr)
+        load(sums, product.bias + p * kPanelColumns, 0, valid);
       add_products(sums, rows, product.panel + p * product.distance, product.depth);
       store(sums, y, product.stride, valid);
     }

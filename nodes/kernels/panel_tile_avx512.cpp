@@ -28,26 +28,34 @@ EMULSION_AVX512 EMULSION_INLINED __m512 add_product(__m512 sums, const char* row
                             reinterpret_cast<__m512bh>(columns));
 }
 
+// What the sums of a tile begin with, at an address in any case: a choice for each register would
+// bring all of them to memory.
+struct Begin {
+  const float* first;
+  std::int64_t stride;  // from one row to the next
+};
+
+EMULSION_INLINED Begin begin_of(const PanelProduct& product, std::int64_t p, const float* y) {
+  alignas(64) static constexpr float kZeros[kWidth * kPanelColumns] = {};
+  if (product.adds) return {y, product.stride};
+  return {product.bias != nullptr ? product.bias + p * kPanelColumns : kZeros, 0};
+}
+
 // Rows m ... m + kRows - 1, or what is left of them, times `width` panels from p on.
 template <Words words, int kRows, int width>
 EMULSION_AVX512 EMULSION_INLINED void multiply_tile(const PanelProduct& product, std::int64_t p,
                                                     std::int64_t m) {
   const std::int64_t valid = std::min<std::int64_t>(kRows, product.count - m);
   const float* const panel = product.panel + p * product.distance;
-  const float* const bias = product.bias == nullptr ? nullptr : product.bias + p * kPanelColumns;
   float* const y = product.y + m * product.stride + p * kPanelColumns;
+  const Begin begin = begin_of(product, p, y);
   const char* rows[kRows];
   __m512 sums[kRows][width];
   for (int r = 0; r < kRows; ++r) {
     const std::int64_t row = std::min<std::int64_t>(r, valid - 1);
     rows[r] = static_cast<const char*>(product.rows[m + row]);
-    for (int c = 0; c < width; ++c) {
-      sums[r][c] =
-          bias != nullptr ? _mm512_loadu_ps(bias + c * kPanelColumns) : _mm512_setzero_ps();
-      if (product.adds)
-        sums[r][c] = _mm512_add_ps(sums[r][c],
-                                   _mm512_loadu_ps(y + row * product.stride + c * kPanelColumns));
-    }
+    for (int c = 0; c < width; ++c)
+      sums[r][c] = _mm512_loadu_ps(begin.first + row * begin.stride + c * kPanelColumns);
   }
   for (std::int64_t k = 0; k < product.depth; ++k) {
     __m512 columns[width];

@@ -41,7 +41,7 @@ double error(Multiply multiply, std::int64_t count, std::int64_t panels, bool ad
   double worst = 0;
   for (std::int64_t m = 0; m < count; ++m)
     for (std::int64_t n = 0; n < columns; ++n) {
-      double sum = (adds ? before[at(m * columns + n)] : 0) + (has_bias ? bias[at(n)] : 0);
+      double sum = adds ? before[at(m * columns + n)] : has_bias ? bias[at(n)] : 0;
       for (std::int64_t k = 0; k < kDepth; ++k)
         sum += static_cast<double>(x[at(m * kDepth + k)]) *
                w[at((n / kPanelColumns * kDepth + k) * kPanelColumns + n % kPanelColumns)];
