@@ -120,6 +120,11 @@ class Turning {
   at::Tensor buffers_;  // of each thread
 };
 
+template <class Element>
+void turn(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y, bool adds) {
+  Turning<Element>(x, weight, y, adds).run();
+}
+
 }  // namespace
 
 bool panels_turn(c10::ScalarType dtype, std::int64_t rows, std::int64_t in) {
@@ -130,9 +135,9 @@ bool panels_turn(c10::ScalarType dtype, std::int64_t rows, std::int64_t in) {
 void multiply_turned(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y,
                      bool adds) {
   if (x.scalar_type() == at::kFloat)
-    Turning<float>(x, weight, y, adds).run();
+    turn<float>(x, weight, y, adds);
   else
-    Turning<Bfloat16Bits>(x, weight, y, adds).run();
+    turn<Bfloat16Bits>(x, weight, y, adds);
 }
 
 std::int64_t turned_scratch(c10::ScalarType dtype, std::int64_t rows, std::int64_t in,
