@@ -100,7 +100,7 @@ at::Tensor linear(const at::Tensor& x, const Weight& weight, const at::Tensor& b
   const std::int64_t in = x.size(-1), out = weight.spec.shape[0];
   if (goes_by_amx(x, in, out)) return amx_linear(x, weight, bias);
   if (goes_by_panels(x)) return panel_linear(x, weight, bias);
-  const bool wide = widens_weights(x);
+  const bool wide = widens(x);
   if (!wide && unpacked_outputs(in, out) == out)
     return linear(x, unpacked_rows(weight, 0, out, x.scalar_type()), bias);
   const at::Tensor rows = x.reshape({-1, in}), wide_bias = wide ? widened(bias) : bias;

@@ -84,10 +84,10 @@ at::Tensor panel_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 
 std::int64_t panel_conv_scratch(const ConvShape& shape, c10::ScalarType dtype, std::int64_t pixels,
                                 std::int64_t threads) {
-  const Words words = words_of(dtype, shape.in);
-  const bool widens = words == Words::Floats && dtype != at::kFloat;
-  const std::int64_t depth = in_words(words, shape.in) * shape.kernel * shape.kernel;
-  return (widens ? pixels * shape.in : 0) + panel_scratch(shape.out, depth, threads) + shape.in;
+  const std::int64_t words = in_words(words_of(dtype, shape.in), shape.in);
+  const std::int64_t depth = words * shape.kernel * shape.kernel;
+  return (is_widened(dtype, shape.in) ? pixels * shape.in : 0) +
+         panel_scratch(shape.out, depth, threads) + shape.in;
 }
 
 }  // namespace emulsion::kernels

@@ -99,11 +99,10 @@ bool panels_gate(c10::ScalarType dtype, std::int64_t in, std::int64_t D) {
 std::int64_t panel_linear_scratch(c10::ScalarType dtype, const PanelLinearShape& shape,
                                   std::int64_t threads) {
   if (is_turned(dtype, shape)) return turned_scratch(dtype, shape.rows, shape.in, threads);
-  const Words words = words_of(dtype, shape.in);
-  const bool widens = words == Words::Floats && dtype != at::kFloat;
+  const bool widens = is_widened(dtype, shape.in);
   return (widens ? std::min(shape.rows, kept_rows(shape.in)) * shape.in : 0) +
          (shape.is_packed ? threads * unpacking_scratch() : 0) +
-         panel_scratch(shape.out, in_words(words, shape.in), threads);
+         panel_scratch(shape.out, in_words(words_of(dtype, shape.in), shape.in), threads);
 }
 
 }  // namespace emulsion::kernels

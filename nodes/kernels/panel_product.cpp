@@ -118,9 +118,13 @@ class Multiplying {
   }
 
  private:
-  // Some columns of y: their panels, with gates behind values, and where their sums are made.
-  struct Group {
+  // Some columns of y, and their panels, with gates behind values.
+  struct Columns {
     std::int64_t column, columns, panels;
+  };
+
+  // The same with what they begin with, are multiplied with, and where their sums are made.
+  struct Group : Columns {
     const float *bias, *packed;
     float* sums;
     bool is_direct;  // sums are made in y
@@ -130,15 +134,19 @@ class Multiplying {
     return panels_ * kPanelColumns / (weight_.is_gated ? 2 : 1);
   }
 
-  Group group(std::int64_t index, float* buffer) const {
+  Columns columns_at(std::int64_t index) const {
     const std::int64_t column = index * group_columns();
     const std::int64_t columns = std::min(group_columns(), columns_ - column);
-    const std::int64_t panels = quotient_up(columns, kPanelColumns) * (weight_.is_gated ? 2 : 1);
+    return {column, columns, quotient_up(columns, kPanelColumns) * (weight_.is_gated ? 2 : 1)};
+  }
+
+  Group group(std::int64_t index, float* buffer) const {
+    const Columns some = columns_at(index);
     const bool is_direct =
-        y_.scalar_type() == at::kFloat && !weight_.is_gated && columns % kPanelColumns == 0;
+        y_.scalar_type() == at::kFloat && !weight_.is_gated && some.columns % kPanelColumns == 0;
     const float* bias = bias_.data() + index * panels_ * kPanelColumns;
     float* sums = buffer + panels_ * kPanelColumns * depth_;
-    return {column, columns, panels, bias, buffer, sums, is_direct};
+    return {some, bias, buffer, sums, is_direct};
   }
 
   // `buffer` is the thread's.
@@ -158,9 +166,9 @@ class Multiplying {
     const at::Tensor wide = weight_.bias.to(at::kFloat).contiguous();
     float* to = values.data();
     for (std::int64_t g = 0; g < groups; ++g) {
-      const Group group = this->group(g, nullptr);
-      for (std::int64_t p = 0; p < group.panels; ++p, to += kPanelColumns) {
-        const std::int64_t begin = begin_of(group, p);
+      const Columns columns = columns_at(g);
+      for (std::int64_t p = 0; p < columns.panels; ++p, to += kPanelColumns) {
+        const std::int64_t begin = begin_of(columns, p);
         std::copy_n(wide.const_data_ptr<float>() + begin,
                     std::min(kPanelColumns, wide.numel() - begin), to);
       }
@@ -168,10 +176,10 @@ class Multiplying {
     return values;
   }
 
-  // The column of the matrix that a panel of a group begins with.
-  std::int64_t begin_of(const Group& group, std::int64_t panel) const {
-    const std::int64_t values = weight_.is_gated ? group.panels / 2 : group.panels;
-    return group.column +
+  // The column of the matrix that a panel begins with.
+  std::int64_t begin_of(const Columns& some, std::int64_t panel) const {
+    const std::int64_t values = weight_.is_gated ? some.panels / 2 : some.panels;
+    return some.column +
            (panel < values ? panel * kPanelColumns : columns_ + (panel - values) * kPanelColumns);
   }
 

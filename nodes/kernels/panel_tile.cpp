@@ -32,6 +32,10 @@ Words words_of(c10::ScalarType dtype, std::int64_t numbers) {
   return are_pairs ? Words::BfloatPairs : Words::Floats;
 }
 
+bool is_widened(c10::ScalarType dtype, std::int64_t numbers) {
+  return dtype != c10::ScalarType::Float && words_of(dtype, numbers) == Words::Floats;
+}
+
 void multiply(const PanelProduct& product, Words words) {
   static const bool is_wide = has_avx512(Words::Floats);
   if (is_wide)

@@ -44,6 +44,9 @@ bool has_panel_tiles(Words words = Words::Floats);
 // on AMD's processors; Intel's start one of them in the time of four of the others.  [any thread]
 Words words_of(c10::ScalarType dtype, std::int64_t numbers);
 
+// Whether they have to become float32 for that.  [any thread]
+bool is_widened(c10::ScalarType dtype, std::int64_t numbers);
+
 void multiply(const PanelProduct& product, Words words = Words::Floats);  // [any thread]
 
 // Floats, a multiple of 16, become pairs in place, where the processor multiplies these.

@@ -128,8 +128,7 @@ void turn(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y, b
 }  // namespace
 
 bool panels_turn(c10::ScalarType dtype, std::int64_t rows, std::int64_t in) {
-  const bool are_words = dtype == at::kFloat || words_of(dtype, in) == Words::BfloatPairs;
-  return are_words && rows <= kMostRows;
+  return rows <= kMostRows && !is_widened(dtype, in);
 }
 
 void multiply_turned(const at::Tensor& x, const PanelWeight& weight, const at::Tensor& y,
