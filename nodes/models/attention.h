@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "kernels/attention.h"
 #include "models/layers.h"
@@ -9,6 +10,19 @@ namespace emulsion::models {
 
 using kernels::attention;
 using kernels::Mask;
+
+// What is attended to.
+struct Attended {
+  at::Tensor states;  // [P, S, D]: each for B / P samples in a row
+  // What layers made of these states, by their names: taken from here, or put here.  null: made
+  // each time
+  Bundle* made = nullptr;
+
+  Attended(at::Tensor of, Bundle* made_before = nullptr)
+      : states(std::move(of)), made(made_before) {}
+  // What the layer makes of the states: [B, S, width]
+  at::Tensor through(const Linear& layer, const std::string& name, std::int64_t batch) const;
+};
 
 // Projects to queries, keys and values, attends, and projects back.
 struct Attention {
@@ -23,15 +37,18 @@ struct Attention {
     bool input_bias = false;  // of q, k and v; the output always has one
   };
 
+  std::string name;  // of its scope
   std::int64_t heads;
   Linear q, k, v, out;
 
   Attention(const WeightView& w, const Names& names, const Shape& shape);
-  // x [B, L, width], context [B, S, context_width] -> [B, L, width]
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& context,
-                        Mask mask = Mask::None) const;
+  // x [B, L, width], context of context_width -> [B, L, width]
+  at::Tensor operator()(const at::Tensor& x, const Attended& context, Mask mask = Mask::None) const;
   // Adds that to y.
-  void add_to_(at::Tensor& y, const at::Tensor& x, const at::Tensor& context) const;
+  void add_to_(at::Tensor& y, const at::Tensor& x, const Attended& context) const;
+
+ private:
+  at::Tensor attended(const at::Tensor& x, const Attended& context, Mask mask) const;
 };
 
 }  // namespace emulsion::models

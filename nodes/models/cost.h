@@ -53,12 +53,21 @@ Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64
 struct UnetShortcuts {
   std::optional<std::int64_t> outside;  // this branch's features are given, see DeepFeatures
   double merge_ratio = 0;               // see TokenMerging
+  bool knows_text = false;              // keys and values of the text: see unet_text_cost
 };
 
 // `latent` is what the UNet sees: with guidance in one batch, twice the images.
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
                c10::ScalarType dtype, const BranchLoad& branches = {},
                const UnetShortcuts& shortcuts = {});
+
+// Keys and values that cross-attention makes of `rows` tokens of texts.
+struct TextCost {
+  Bytes bytes = 0;  // of all of them
+  Work work;
+};
+TextCost unet_text_cost(const UnetConfig& config, std::int64_t rows, c10::ScalarType dtype,
+                        const BranchLoad& branches = {});
 
 // `in_tiles`: of a picture, whose statistics its norms are given.
 Cost vae_decode_cost(const VaeConfig& config, const MapBatch& latent, c10::ScalarType dtype,

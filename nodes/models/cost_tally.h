@@ -87,6 +87,12 @@ class Tally {
   void convolve(const ConvStep& step);
   // Products count the moment too, on a CPU that widens: their results are not held yet.
   void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
+  // A product whose work is counted elsewhere: its moment alone.
+  void multiply_once(std::int64_t rows, std::int64_t in, std::int64_t out) {
+    const Work before = work_;
+    multiply(rows, in, out);
+    work_ = before;
+  }
   // Of FeedForward, the first product and its gates: to so many columns, which are held in the end.
   void multiply_gated(std::int64_t rows, std::int64_t in, std::int64_t out);
   void attend(double multiply_adds) { work_.attention += 2 * multiply_adds; }
@@ -96,6 +102,7 @@ class Tally {
   void copy(std::int64_t elements) { touch(2 * elements); }
   void touch(std::int64_t elements) { work_.traffic += static_cast<double>(elements * element_); }
 
+  Bytes held() const { return held_; }
   Cost cost() const;
 
  private:
@@ -135,6 +142,7 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 struct AttentionStep {
   std::int64_t width, heads, B, L, S;
   bool is_causal = false;
+  bool is_known = false;  // what is attended to: its keys and values are made once for many
 };
 
 // Its result takes the place of its input: from C channels of `before` to those of `after`.

@@ -35,9 +35,15 @@ void merge(Tally& tally, const Level& level, const MapBatch& map, double ratio) 
   tally.pass(5 * C * P, P * kIndexes);  // normed, apart, counted, and joined again
 }
 
+// What is attended to besides the map.
+struct Text {
+  std::int64_t tokens;
+  bool is_known;
+};
+
 // The first attention of a block, of tokens that may be merged.
-void attend_to_itself(Tally& tally, const Level& level, const MapBatch& map,
-                      std::int64_t context_tokens, double merge_ratio) {
+void attend_to_itself(Tally& tally, const Level& level, const MapBatch& map, const Text& text,
+                      double merge_ratio) {
   const std::int64_t P = map.pixels(), C = level.channels;
   const std::int64_t own = MergedCount(map.height, map.width, merge_ratio).left;
   const bool to_text = level.only_cross_attention;
@@ -48,20 +54,23 @@ void attend_to_itself(Tally& tally, const Level& level, const MapBatch& map,
     held += P * kIndexes / static_cast<std::int64_t>(c10::elementSize(tally.dtype()));
   }
   tally.hold(held);
-  attention(tally, {C, level.heads, map.batch, own, to_text ? context_tokens : own},
-            to_text ? level.context_width : C);
+  AttentionStep step{C, level.heads, map.batch, own, own};
+  if (to_text) step.S = text.tokens, step.is_known = text.is_known;
+  attention(tally, step, to_text ? level.context_width : C);
   tally.drop(held);
   tally.add(C * P);
 }
 
 // The tokens are held by the caller.
-void transformer_block(Tally& tally, const Level& level, const MapBatch& map,
-                       std::int64_t context_tokens, double merge_ratio) {
+void transformer_block(Tally& tally, const Level& level, const MapBatch& map, const Text& text,
+                       double merge_ratio) {
   const std::int64_t P = map.pixels(), C = level.channels, L = P / map.batch;
-  attend_to_itself(tally, level, map, context_tokens, merge_ratio);
+  attend_to_itself(tally, level, map, text, merge_ratio);
   tally.norm(C * P);
-  tally.hold(C * P);  // normed
-  attention(tally, {C, level.heads, map.batch, L, context_tokens}, level.context_width);
+  tally.hold(C * P);                                  // normed
+  tally.pass(C * (P + 3 * map.batch * text.tokens));  // what one text gives, spread over samples
+  attention(tally, {C, level.heads, map.batch, L, text.tokens, false, text.is_known},
+            level.context_width);
   tally.drop(C * P);
   tally.add(C * P);
   for (std::int64_t begin = 0; begin < P; begin += kFeedForwardRows)
@@ -69,7 +78,7 @@ void transformer_block(Tally& tally, const Level& level, const MapBatch& map,
 }
 
 // The transformer's input is held by the caller, its result is added to what is held.
-void transformer(Tally& tally, const Level& level, const MapBatch& map, std::int64_t context_tokens,
+void transformer(Tally& tally, const Level& level, const MapBatch& map, const Text& text,
                  double merge_ratio) {
   const std::int64_t P = map.pixels(), C = level.channels;
   tally.norm(C * P);
@@ -78,7 +87,7 @@ void transformer(Tally& tally, const Level& level, const MapBatch& map, std::int
   tally.hold(C * P);  // the tokens
   tally.drop(C * P);
   for (std::int64_t i = 0; i < level.transformer_layers; ++i)
-    transformer_block(tally, level, map, context_tokens, merge_ratio);
+    transformer_block(tally, level, map, text, merge_ratio);
   tally.multiply(P, C, C);
   tally.hold(C * P);
   tally.drop(C * P);
@@ -95,7 +104,7 @@ class UnetWalk {
   UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype,
            const BranchLoad& branches, const UnetShortcuts& shortcuts)
       : config_(config),
-        context_tokens_(context_tokens),
+        text_{context_tokens, shortcuts.knows_text},
         most_skips_(shortcuts.outside ? static_cast<std::size_t>(*shortcuts.outside) + 1 : kAll),
         merge_ratio_(shortcuts.merge_ratio),
         tally_(dtype, branches) {}
@@ -149,7 +158,7 @@ class UnetWalk {
     if (owns_input) tally_.drop(in * map_.pixels());
     channels_ = level.channels;
     if (level.transformer_layers == 0) return;
-    transformer(tally_, level, map_, context_tokens_, merges() ? merge_ratio_ : 0);
+    transformer(tally_, level, map_, text_, merges() ? merge_ratio_ : 0);
     tally_.drop(channels_ * map_.pixels());  // its input
   }
 
@@ -205,7 +214,8 @@ class UnetWalk {
   }
 
   const UnetConfig& config_;
-  std::int64_t context_tokens_, channels_ = 0;
+  Text text_;
+  std::int64_t channels_ = 0;
   std::size_t most_skips_;
   double merge_ratio_;
   Tally tally_;
@@ -213,7 +223,26 @@ class UnetWalk {
   std::vector<Skip> skips_;
 };
 
+// Transformer blocks of a level's units.
+void text_products(Tally& tally, const Level& level, std::int64_t units, std::int64_t rows) {
+  const int attentions = level.only_cross_attention ? 2 : 1;
+  for (std::int64_t i = 0; i < units * level.transformer_layers * attentions; ++i)
+    for (int j = 0; j < 2; ++j) {
+      tally.multiply(rows, level.context_width, level.channels);
+      tally.hold(rows * level.channels);
+    }
+}
+
 }  // namespace
+
+TextCost unet_text_cost(const UnetConfig& config, std::int64_t rows, c10::ScalarType dtype,
+                        const BranchLoad& branches) {
+  Tally tally(dtype, branches);
+  for (const Level& level : config.down) text_products(tally, level, level.layers, rows);
+  text_products(tally, config.middle, std::min<std::int64_t>(config.middle.layers, 1), rows);
+  for (const Level& level : config.up) text_products(tally, level, level.layers, rows);
+  return {tally.held(), tally.cost().work};
+}
 
 Cost unet_cost(const UnetConfig& config, const MapBatch& latent, std::int64_t context_tokens,
                c10::ScalarType dtype, const BranchLoad& branches, const UnetShortcuts& shortcuts) {

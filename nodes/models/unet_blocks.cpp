@@ -46,7 +46,7 @@ TransformerBlock::TransformerBlock(const WeightView& w, const UnetConfig::Level&
       ff(w.scope("ff"), level.channels),
       only_cross_attention(level.only_cross_attention) {}
 
-void TransformerBlock::apply_(at::Tensor& x, const at::Tensor& context,
+void TransformerBlock::apply_(at::Tensor& x, const Attended& context,
                               const TokenMerging* merging) const {
   if (merging != nullptr) {
     const MergedTokens tokens(x, *merging);

@@ -33,15 +33,14 @@ struct TransformerBlock {
   bool only_cross_attention;  // attn1 attends to the text, too
 
   TransformerBlock(const WeightView& w, const UnetConfig::Level& level);
-  // x [B, L, D] in place and contiguous, context [B, S, context_width]; attn1 works on merged
-  // tokens if `merging` is not null
-  void apply_(at::Tensor& x, const at::Tensor& context, const TokenMerging* merging) const;
+  // x [B, L, D] in place and contiguous; attn1 works on merged tokens if `merging` is not null
+  void apply_(at::Tensor& x, const Attended& context, const TokenMerging* merging) const;
 };
 
 // What every unit of a UNet is given besides its feature map.
 struct UnetInputs {
-  at::Tensor time;     // [1 or B, E], activated
-  at::Tensor context;  // [B, S, context_width]
+  at::Tensor time;   // [1 or B, E], activated
+  Attended context;  // of context_width
   const Checkpoint& checkpoint;
   TokenMerging merging = {};
 };

@@ -50,8 +50,7 @@ std::int64_t tokens_of(const ForecastContext& context, const char* port,
 }
 
 Bytes bytes(const ForecastContext& context, const models::UnetConfig& config, std::int64_t tokens) {
-  const std::int64_t B = context.tensor("latent").shape[0];
-  return 2 * TensorSpec{{2 * B, tokens, config.context_width()}, context.dtype()}.bytes();
+  return 2 * TensorSpec{{2, tokens, config.context_width()}, context.dtype()}.bytes();
 }
 
 models::UnetCondition condition_of(const RunContext& context, const char* port) {
@@ -63,17 +62,21 @@ models::UnetCondition condition_of(const RunContext& context, const char* port) 
   return condition;
 }
 
+std::int64_t tokens_of(const models::UnetCondition& condition) {
+  return condition.context.states.size(1);
+}
+
 models::UnetCondition batched(const models::UnetCondition& negative,
                               const models::UnetCondition& positive, std::int64_t batch) {
-  const auto spread = [&](const at::Tensor& states, const at::Tensor& other) {
-    const std::int64_t times = repeats(states.size(1), other.size(1));
-    return states.repeat({1, times, 1}).expand({batch, -1, -1});
+  const std::int64_t without = tokens_of(negative), with = tokens_of(positive);
+  const auto spread = [](const models::UnetCondition& condition, std::int64_t times) {
+    return condition.context.states.repeat({1, times, 1});
   };
   const auto rows = [&](const at::Tensor& first, const at::Tensor& second) {
     return at::cat({first.expand({batch, -1}), second.expand({batch, -1})});
   };
   models::UnetCondition both(at::cat(
-      {spread(negative.context, positive.context), spread(positive.context, negative.context)}));
+      {spread(negative, repeats(without, with)), spread(positive, repeats(with, without))}));
   if (!positive.pooled.defined()) return both;
   both.pooled = rows(negative.pooled, positive.pooled);
   both.time_ids = rows(negative.time_ids, positive.time_ids);

@@ -14,13 +14,15 @@ bool can_batch(std::int64_t negative, std::int64_t positive);
 std::int64_t tokens_of(const ForecastContext& context, const char* port,
                        const models::UnetConfig& config);
 
-// That two conditions with so many tokens take in a batch.
+// That two conditions with so many tokens take side by side.
 Bytes bytes(const ForecastContext& context, const models::UnetConfig& config, std::int64_t tokens);
 
 // One for all samples: [1, S, D], [1, P], [1, n]
 models::UnetCondition condition_of(const RunContext& context, const char* port);
 
-// One for each of 2 B samples, the negative ones first.
+std::int64_t tokens_of(const models::UnetCondition& condition);
+
+// Both of them, for B samples each, the negative ones first: [2, S, D], [2 B, P], [2 B, n]
 models::UnetCondition batched(const models::UnetCondition& negative,
                               const models::UnetCondition& positive, std::int64_t batch);
 

@@ -39,7 +39,7 @@ at::Tensor Evaluation::guided(const at::Tensor& sample, std::int64_t first) cons
   const models::UnetCondition positive = conditions::condition_of(context_, kPositive);
   at::Tensor without, with;
   if (context_.variant() == kBatched &&
-      conditions::can_batch(negative.context.size(1), positive.context.size(1))) {
+      conditions::can_batch(conditions::tokens_of(negative), conditions::tokens_of(positive))) {
     const at::Tensor both =
         evaluate(at::cat({sample, sample}), conditions::batched(negative, positive, sample.size(0)),
                  {kNegative, kPositive}, first);
@@ -54,11 +54,11 @@ at::Tensor Evaluation::guided(const at::Tensor& sample, std::int64_t first) cons
   return guided;
 }
 
-// A condition for each sample or for all -> float32 and the caller's own
+// A condition for each port -> float32 and the caller's own
 at::Tensor Evaluation::evaluate(const at::Tensor& sample, models::UnetCondition condition,
                                 const Ports& ports, std::int64_t first) const {
   const auto checkpoint = [&] { context_.check_cancelled(); };
-  condition.context = condition.context.expand({sample.size(0), -1, -1}).contiguous();
+  condition.context.made = made_of(ports);
   KeptFeatures* const all = options_.kept;
   models::DeepFeatures deep;
   if (all != nullptr) deep.branch = all->branch;
@@ -68,6 +68,21 @@ at::Tensor Evaluation::evaluate(const at::Tensor& sample, models::UnetCondition 
                                       all != nullptr ? &deep : nullptr, options_.merging);
   if (all != nullptr && !all->reuses) keep(deep.map, ports, first);
   return prediction.to(at::kFloat);
+}
+
+// What the UNet's layers made of these conditions in steps before, if they are still the same.
+Bundle* Evaluation::made_of(const Ports& ports) const {
+  if (options_.memo == nullptr) return nullptr;
+  std::string name;
+  Bundle conditions;
+  for (const char* port : ports) {
+    name.append(name.empty() ? "" : " ").append(port);
+    conditions.emplace(port, context_.bundle(port).at("hidden"));
+  }
+  Bundle& made = (*options_.memo)[name];
+  for (const auto& [port, hidden] : conditions)
+    if (!made[port].is_same(hidden)) made = conditions;
+  return &made;
 }
 
 at::Tensor Evaluation::kept_map(const Ports& ports, std::int64_t first, std::int64_t count) const {

@@ -30,6 +30,7 @@ struct EvaluationOptions {
   Guidance guidance = {};
   KeptFeatures* kept = nullptr;  // null: none are made or used
   models::TokenMerging merging = {};
+  Memo* memo = nullptr;  // for keys and values of the conditions; null: they are made each time
 };
 
 // One step's evaluations of the UNet, in the way of the context's variant.  [run thread]
@@ -50,6 +51,7 @@ class Evaluation {
   at::Tensor guided(const at::Tensor& sample, std::int64_t first) const;
   at::Tensor evaluate(const at::Tensor& sample, models::UnetCondition condition, const Ports& ports,
                       std::int64_t first) const;
+  Bundle* made_of(const Ports& ports) const;
   at::Tensor kept_map(const Ports& ports, std::int64_t first, std::int64_t count) const;
   void keep(const at::Tensor& map, const Ports& ports, std::int64_t first) const;
 

@@ -63,8 +63,10 @@ class UnetStep final : public Node {
     Forecast forecast{.outputs = {{"denoised", TensorSpec{latent.shape, at::kFloat}},
                                   {"state", state_spec(context, config)}},
                       .passes = 0};
-    for (const auto& [kind, share] : shortcuts_.shares(span_of(context)))
+    const std::map<StepKind, double> kinds = shortcuts_.shares(span_of(context));
+    for (const auto& [kind, share] : kinds)
       add_steps(forecast, context, config, tokens, kind, share);
+    add_text(forecast, context, config, tokens, kinds);
     forecast.workspace += latents + conditions::bytes(context, config, tokens.most());
     forecast.work.traffic += static_cast<double>(3 * latents);  // scaled, guided, denoised
     return forecast;
@@ -106,7 +108,7 @@ class UnetStep final : public Node {
     return {state.denoised(), state.skipped(index)};
   }
 
-  Result evaluated(const RunContext& context, const at::Tensor& scaled, const LoopSpan& span,
+  Result evaluated(RunContext& context, const at::Tensor& scaled, const LoopSpan& span,
                    const Moment& moment, std::int64_t index) const {
     const models::Unet unet(context.weights("unet"),
                             models::read_unet_config(context.component("unet")));
@@ -119,7 +121,8 @@ class UnetStep final : public Node {
         {.timestep = moment.timestep,
          .guidance = step.guided ? guidance_ : Guidance{},
          .kept = shortcuts_.caches() ? &kept : nullptr,
-         .merging = {.ratio = shortcuts_.merge_ratio(), .seed = merge_seed_ + place}});
+         .merging = {.ratio = shortcuts_.merge_ratio(), .seed = merge_seed_ + place},
+         .memo = keeps_text(context, span) ? &context.memo() : nullptr});
     const models::Prediction kind = models::read_prediction(context.component("config"));
     const at::Tensor denoised =
         denoised_from(predict(scaled), context.tensor("latent"), moment.sigma, kind).contiguous();
@@ -136,6 +139,12 @@ class UnetStep final : public Node {
           "input 'state': expected what the step before gave, got none; carry the "
           "output 'state' from one iteration to the next");
     return context.bundle("state");
+  }
+
+  // Whether keys and values of the conditions are made once for all steps.
+  template <class Context>
+  static bool keeps_text(const Context& context, const LoopSpan& span) {
+    return span.count > 1 && context.variant() != kOneByOne;
   }
 
   // How often the UNet is evaluated in a step, and on how many samples at once.
@@ -168,7 +177,9 @@ class UnetStep final : public Node {
     const WeightView weights = context.weights("unet");
     const Evaluations step = evaluations(context.variant(), latent[0], tokens, kind);
     const models::MapBatch batch{step.batch, latent[2], latent[3]};
-    models::UnetShortcuts shortcuts{.outside = {}, .merge_ratio = shortcuts_.merge_ratio()};
+    models::UnetShortcuts shortcuts{.outside = {},
+                                    .merge_ratio = shortcuts_.merge_ratio(),
+                                    .knows_text = keeps_text(context, span_of(context))};
     if (kind.reuses) shortcuts.outside = shortcuts_.cache_branch();
     models::Cost cost = models::unet_cost(config, batch, tokens.most(), context.dtype(),
                                           models::branch_load(weights), shortcuts);
@@ -183,6 +194,28 @@ class UnetStep final : public Node {
     forecast.passes +=
         share * step.count *
         (kind.reuses ? models::share_outside(config, weights, *shortcuts.outside) : 1);
+  }
+
+  // What is made once for all steps, and the conditions that it belongs to.
+  void add_text(Forecast& forecast, const ForecastContext& context,
+                const models::UnetConfig& config, const Tokens& tokens,
+                const std::map<StepKind, double>& kinds) const {
+    const LoopSpan span = span_of(context);
+    if (!keeps_text(context, span)) return;
+    const auto has = [&](bool guided) {
+      return std::ranges::any_of(kinds,
+                                 [&](const auto& entry) { return entry.first.guided == guided; });
+    };
+    const bool together =
+        context.variant() == kBatched && conditions::can_batch(tokens.negative, tokens.positive);
+    std::int64_t rows = has(false) || !together ? tokens.positive : 0;
+    if (has(true)) rows += together ? 2 * tokens.most() : tokens.negative;
+    const models::TextCost text = models::unet_text_cost(
+        config, rows, context.dtype(), models::branch_load(context.weights("unet")));
+    forecast.memo = text.bytes;
+    for (const char* port : {"positive", "negative"})
+      if (context.has(port)) forecast.memo += context.bundle(port).at("hidden").bytes();
+    forecast.work += models::repeated(text.work, 1 / static_cast<double>(span.count));
   }
 
   BundleSpec state_spec(const ForecastContext& context, const models::UnetConfig& config) const {

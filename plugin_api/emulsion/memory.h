@@ -17,8 +17,9 @@ struct MemoryEstimate {
   Bytes weights = 0;    // exact: summed from the safetensors header, in the dtype of the run
   Bytes outputs = 0;    // exact: multiplied out from the forecast shapes
   Bytes workspace = 0;  // the node's upper bound for temporaries in run(): the only guess
+  Bytes memo = 0;       // what stays from one iteration of a loop to the next, an upper bound
 
-  Bytes peak() const { return weights + outputs + workspace; }
+  Bytes peak() const { return weights + outputs + workspace + memo; }
 };
 
 // "900 MiB", "3.46 GiB": three significant digits in the largest unit below the value. [any thread]

@@ -15,6 +15,7 @@ struct Forecast {
   Work work = {};                            // none: taken as no time at all
   double passes = 1;                         // times that run() goes through its weights' blocks
   Bytes cpu_workspace = 0;                   // what a CPU takes more, or less
+  Bytes memo = 0;                            // upper bound for RunContext::memo() in a loop
 };
 
 // A stage.  Const throughout: a node keeps its parameters, never tensors, and computes the same

@@ -26,7 +26,7 @@
 #define EMULSION_STRING_ABI_ ""
 #endif
 
-#define EMULSION_API_MAJOR 2
+#define EMULSION_API_MAJOR 3
 #define EMULSION_API_MINOR 0
 
 #define EMULSION_ABI_STAMP                                                                       \

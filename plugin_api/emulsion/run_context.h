@@ -67,6 +67,10 @@ struct RunHooks {
   std::function<void(const std::string& line)> warn;
 };
 
+// What a node found in one iteration of a loop and would only find again in the next, by names of
+// its own.
+using Memo = std::map<std::string, Bundle, std::less<>>;
+
 // What a node has while it runs: everything is on device().  [run thread]
 class EMULSION_API RunContext {
  public:
@@ -93,6 +97,11 @@ class EMULSION_API RunContext {
   c10::ScalarType dtype() const { return site_.dtype; }
   c10::Device device() const { return device_; }
 
+  // Empty at first, and whenever the runtime needed the room; gone with the loop, and outside of
+  // one with the run.  No result may depend on what is there: look whether it still belongs to the
+  // inputs.  Its bytes are those of Forecast::memo, on the device for the whole loop.
+  Memo& memo() { return memo_; }
+
   // Gives a result.  A tensor must own its whole storage: a view would keep the rest alive.
   void output(std::string_view port, Value value);
   // Throws Cancelled when the host asked to stop; call it at least once a second.
@@ -111,6 +120,7 @@ class EMULSION_API RunContext {
   Site site_;
   c10::Device device_;
   Values inputs_, outputs_;
+  Memo memo_;
   RunHooks hooks_;
 };
 

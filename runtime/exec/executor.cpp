@@ -207,6 +207,7 @@ class Executor {
     }
     RunContext context(site_of(node, slots_on(s.device, node), s.variant, plan_.dtype),
                        device(s.device), std::move(inputs), hooks(s));
+    if (loop_ != nullptr) context.memo() = std::exchange(state_.memos[index(s.node)], {});
     state_.recorder.begin_step(s.device);
     std::vector<OperatorTimes> operators;
     RunContext::Values outputs = call_metered(s, context, operators);
@@ -214,10 +215,12 @@ class Executor {
     check_no_nan(node, context, outputs);
     for (const auto& [port, value] : node.outputs)
       state_.values.set(value, s.device, std::move(outputs.at(port)));
-    if (loop_ == nullptr) {
-      state_.nodes_done[index(s.node)] = true;
-      ++state_.finished;
+    if (loop_ != nullptr) {
+      state_.memos[index(s.node)] = std::move(context.memo());
+      return;
     }
+    state_.nodes_done[index(s.node)] = true;
+    ++state_.finished;
   }
 
   RunContext::Values call_metered(const RunNode& s, RunContext& context,
@@ -259,6 +262,7 @@ class Executor {
       progress_.seconds_left = median(seconds) * static_cast<double>(count - at.iteration);
       report_progress({});
     }
+    for (const NodeId node : loop.body) state_.memos[index(node)].clear();
     at.finished = true;
     loop_ = nullptr;
     progress_ = {};

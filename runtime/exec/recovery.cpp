@@ -165,6 +165,7 @@ StartingPoint retreat(const Graph& graph, RunState& state) {
   for (auto& device : state.weights)
     for (LoadedWeights& loaded : device) loaded = {};
   state.kept = {};
+  for (Memo& memo : state.memos) memo.clear();
   StartingPoint start;
   for (std::size_t i = 0; i < graph.loops.size(); ++i) {
     const Loop& loop = graph.loops[i];

@@ -18,6 +18,7 @@ RunState::RunState(const Graph& graph, const std::vector<DeviceBudget>& devices,
       values(graph, devices.size()),
       weights(devices.size(), std::vector<LoadedWeights>(graph.components.size())),
       loops(graph.loops.size()),
+      memos(graph.nodes.size()),
       nodes_done(graph.nodes.size(), false),
       recorder(graph, devices, meters) {}
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "emulsion/run_context.h"
 #include "exec/run_recorder.h"
 #include "exec/value_table.h"
 #include "memory/memory_meter.h"
@@ -62,6 +63,7 @@ struct RunState {
   ValueTable values;
   std::vector<std::vector<LoadedWeights>> weights;  // by DeviceId, by ComponentId
   std::vector<LoopState> loops;                     // by LoopId
+  std::vector<Memo> memos;                          // by NodeId, while their loop runs
   std::vector<bool> nodes_done;                     // by NodeId, outside of loops
   std::int64_t finished = 0;                        // nodes outside of loops, and iterations
   DeviceId busy{};                                  // where the last step was begun

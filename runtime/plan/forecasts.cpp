@@ -148,13 +148,14 @@ class Forecaster {
       if (i == 0)
         for (const auto& [port, value] : node.outputs) know(value, output_of(node, forecast, port));
       if (!again)
-        variants.push_back(
-            {variant, forecast.workspace, forecast.work, forecast.passes, forecast.cpu_workspace});
+        variants.push_back({variant, forecast.workspace, forecast.work, forecast.passes,
+                            forecast.cpu_workspace, forecast.memo});
       VariantForecast& most = variants[i];
       const Bytes on_cpu = std::max(most.workspace + most.cpu_workspace,
                                     forecast.workspace + forecast.cpu_workspace);
       most.workspace = std::max(most.workspace, forecast.workspace);
       most.cpu_workspace = on_cpu - most.workspace;
+      most.memo = std::max(most.memo, forecast.memo);
     }
   }
 

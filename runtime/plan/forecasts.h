@@ -18,6 +18,7 @@ struct VariantForecast {
   Work work = {};
   double passes = 1;        // through the blocks of its weights
   Bytes cpu_workspace = 0;  // what a CPU takes more, or less
+  Bytes memo = 0;           // that stays from one iteration of a loop to the next
 
   Bytes workspace_on(const DeviceBudget& device) const {
     return workspace + (device.computes_on_cpu() ? cpu_workspace : 0);

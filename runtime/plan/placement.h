@@ -23,6 +23,9 @@ struct PlacementOption {
   Bytes workspace = 0;
   double seconds = 0;
   double passes = 1;  // through the blocks of the weights
+  Bytes memo = 0;     // there for the whole loop; without one, during the run
+
+  Bytes bytes() const { return workspace + memo; }
 };
 
 struct PlacementRun {

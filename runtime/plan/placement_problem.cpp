@@ -130,16 +130,19 @@ class ProblemMaker {
     const auto& names = node.type->variants;
     const bool guided = node.type->phase == Phase::Denoise &&
                         std::ranges::find(names, profile_.guidance) != names.end();
-    Bytes leanest = -1;
+    std::optional<Bytes> leanest;
     for (std::size_t v = 0; v < variants.size(); ++v) {
       if (guided && variants[v].variant != profile_.guidance) continue;
-      const Bytes workspace = variants[v].workspace_on(request_.devices[device]);
-      if (leanest >= 0 && workspace >= leanest) continue;
-      leanest = workspace;
-      run.options.push_back(
-          {device, v, workspace,
-           seconds_of(variants[v].work, request_.speeds[device], forecasts_.dtype),
-           variants[v].passes});
+      const PlacementOption option{
+          .device = device,
+          .variant = v,
+          .workspace = variants[v].workspace_on(request_.devices[device]),
+          .seconds = seconds_of(variants[v].work, request_.speeds[device], forecasts_.dtype),
+          .passes = variants[v].passes,
+          .memo = variants[v].memo};
+      if (leanest && option.bytes() >= *leanest) continue;
+      leanest = option.bytes();
+      run.options.push_back(option);
     }
   }
 

@@ -37,7 +37,7 @@ class PlacementSearch {
   std::size_t option_on(std::size_t position, std::size_t device, bool leanest) const {
     const auto& all = problem_.runs[position].options;
     const auto rank = [&](const PlacementOption& option) {
-      const double size = leanest ? static_cast<double>(option.workspace) : option.seconds;
+      const double size = leanest ? static_cast<double>(option.bytes()) : option.seconds;
       return std::pair(option.device != device, size);
     };
     return static_cast<std::size_t>(std::ranges::min_element(all, {}, rank) - all.begin());
@@ -171,7 +171,7 @@ class PlacementSearch {
 
   // Even with nothing else on the device.
   bool could_fit(std::size_t position, const PlacementOption& option) const {
-    Bytes least = option.workspace;
+    Bytes least = option.bytes();
     for (const std::size_t c : problem_.runs[position].components) {
       const PlacementComponent& component = problem_.components[c];
       least += problem_.streams && !component.blocks.empty()

@@ -89,6 +89,7 @@ class JsonWriter {
             {"weights_bytes", s.estimate.weights},
             {"outputs_bytes", s.estimate.outputs},
             {"workspace_bytes", s.estimate.workspace},
+            {"memo_bytes", s.estimate.memo},
             {"streamed_bytes", s.streamed},
             {"peak_bytes", s.peak},
             {"predicted_seconds", s.seconds}};

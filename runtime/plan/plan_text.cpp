@@ -79,9 +79,10 @@ class TextWriter {
   void write_step(const RunNode& s) {
     const std::string variant = s.variant == "default" ? "" : ", " + s.variant;
     const std::string streamed = s.streamed == 0 ? "" : ", streams " + format_bytes(s.streamed);
+    const std::string memo = s.estimate.memo == 0 ? "" : ", memo " + format_bytes(s.estimate.memo);
     line("run", graph_.node(s.node).name, "on " + device(s.device) + variant,
          str("peak ", format_bytes(s.peak), ", workspace ", format_bytes(s.estimate.workspace),
-             streamed));
+             memo, streamed));
   }
 
   void write_step(const RunLoop& s) {

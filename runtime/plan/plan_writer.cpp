@@ -328,6 +328,7 @@ class PlanWriter {
     step.device = device_id(option.device);
     step.variant = d_.forecasts.variants[index(id)][option.variant].variant;
     step.estimate.workspace = option.workspace;
+    step.estimate.memo = option.memo;
     for (const auto& [port, value] : node.outputs)
       step.estimate.outputs += bytes_of(d_.forecasts.values[index(value)]);
     std::vector<const Residency*> used;

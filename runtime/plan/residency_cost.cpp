@@ -122,14 +122,16 @@ Usage base_usage(const PlacementProblem& problem, const Assignment& assignment) 
   for (std::size_t p = 0; p < problem.runs.size(); ++p) {
     const PlacementRun& run = problem.runs[p];
     const PlacementOption& option = run.options[assignment[p]];
+    const PlacementLoop around =
+        run.loop == kNone ? PlacementLoop{p, p + 1} : problem.loops[run.loop];
+    add(usage[option.device], around.begin, around.end, option.memo);
     if (option.device != problem.host()) {
       usage[option.device][p] += option.workspace;
       continue;
     }
-    const std::size_t begin = run.loop == kNone ? p : problem.loops[run.loop].begin;
     host_work[p] = std::max(host_work[p], option.workspace);
     for (const std::size_t component : run.components)
-      for (const std::size_t position : {begin, p})
+      for (const std::size_t position : {around.begin, p})
         host_work[position] = std::max(host_work[position], problem.components[component].staging);
   }
   for (std::size_t p = 0; p < problem.runs.size(); ++p) usage.back()[p] += host_work[p];

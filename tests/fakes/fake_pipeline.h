@@ -141,6 +141,24 @@ inline NodeDescriptor decode_node() {
       });
 }
 
+// The node with a memo of 1 MiB more, which says how many tensors it finds there.
+inline NodeDescriptor keeping(NodeDescriptor node, std::vector<std::size_t>& found) {
+  const std::shared_ptr<const Node> inner =
+      node.create(Params(std::map<std::string, Param, std::less<>>{}));
+  const auto forecast = [inner](const ForecastContext& context) {
+    Forecast told = inner->forecast(context);
+    told.memo = kMiB;
+    return told;
+  };
+  const auto run = [inner, &found](RunContext& context) {
+    Bundle& kept = context.memo()["kept"];
+    found.push_back(kept.size());
+    if (kept.empty()) kept["ones"] = filled(1, 1.0);
+    inner->run(context);
+  };
+  return with(std::move(node), forecast, run);
+}
+
 inline constexpr const char* kPipeline = R"({
   "emulsion": 1,
   "inputs": {"model": {"type": "model", "default": "fake"}},

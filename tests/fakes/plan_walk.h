@@ -50,6 +50,7 @@ class PlanWalk {
     Bytes sum = 0;
     for (const auto& [where, bytes] : weights_) sum += where.second == device ? bytes : 0;
     for (const auto& [where, bytes] : values_) sum += where.second == device ? bytes : 0;
+    for (const auto& [where, bytes] : memos_) sum += where.second == device ? bytes : 0;
     return sum;
   }
 
@@ -126,12 +127,17 @@ class PlanWalk {
         fault(str(node.name, " finds no weights"));
     for (const auto& [port, value] : node.outputs)
       values_[{value, place(value, s.device)}] = bytes_of(forecasts_.values[index(value)]);
+    memos_[{s.node, s.device}] = s.estimate.memo;
     if (used(s.device) + s.estimate.workspace > s.peak) fault(str(node.name, " passes its peak"));
     check(s.device, s.estimate.workspace, node.name);
+    if (!loops_) memos_.clear();
   }
 
   void take(const RunLoop& s) {
+    loops_ = true;
     for (int iteration = 0; iteration < 3; ++iteration) walk(s.body);
+    loops_ = false;
+    memos_.clear();
   }
 
   const ExecutionPlan& plan_;
@@ -139,6 +145,8 @@ class PlanWalk {
   const Forecasts& forecasts_;
   std::map<std::pair<ComponentId, DeviceId>, Bytes> weights_;
   std::map<std::pair<ValueId, DeviceId>, Bytes> values_;
+  std::map<std::pair<NodeId, DeviceId>, Bytes> memos_;
+  bool loops_ = false;
   std::vector<std::string> faults_;
 };
 

@@ -68,10 +68,12 @@ class RandomPlacements {
     for (std::size_t d = 0; d < problem.devices.size(); ++d) {
       if (d != problem.host() && chance(0.1)) continue;
       Bytes workspace = mib(1, 40);
+      Bytes memo = chance(0.3) ? mib(1, 20) : 0;
       double time = seconds(0.001, 0.05) * (d == problem.host() ? 4 : 1);
       for (std::size_t v = 0; v < variants; ++v) {
-        made.options.push_back({d, v, workspace, time, 1});
+        made.options.push_back({d, v, workspace, time, 1, memo});
         workspace /= 3;
+        memo = 0;
         time *= 1.4;
       }
     }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "emulsion/node.h"
@@ -31,6 +32,7 @@ struct NodeCase {
   c10::ScalarType dtype = c10::kFloat;
   Packing packing = Packing::None;  // of weights that may be packed
   const std::atomic<bool>* cancelled = nullptr;
+  Memo* memo = nullptr;  // of runs before; null: an empty one
 };
 
 // The descriptor of a node whose folder and library have its id.
@@ -99,7 +101,9 @@ inline Site site_with_data(const NodeCase& node) {
 inline RunContext::Values run_node(const NodeCase& node, Site site) {
   const c10::InferenceMode inference;
   RunContext context(std::move(site), c10::kCPU, node.inputs, RunHooks{node.cancelled, {}});
+  if (node.memo != nullptr) context.memo() = std::exchange(*node.memo, {});
   make_node(node)->run(context);
+  if (node.memo != nullptr) *node.memo = std::move(context.memo());
   return context.take_outputs();
 }
 
@@ -119,7 +123,7 @@ inline Bytes peak_of_run(const NodeCase& node) {
 
 // What a forecast says of the same.
 inline Bytes forecast_peak(const Forecast& forecast) {
-  Bytes bytes = forecast.workspace + forecast.cpu_workspace;
+  Bytes bytes = forecast.workspace + forecast.cpu_workspace + forecast.memo;
   for (const auto& [name, spec] : forecast.outputs) bytes += bytes_of(spec);
   return bytes;
 }

@@ -1,12 +1,14 @@
 #include "models/unet.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/randn.h>
 #include <c10/core/InferenceMode.h>
 #include "check.h"
 
 #include "emulsion/errors.h"
 #include "fakes/reference.h"
+#include "models/cost.h"
 
 namespace emulsion::models {
 namespace {
@@ -109,6 +111,25 @@ TEST_CASE("a batch gives what its samples give alone") {
   const at::Tensor batch = loaded.unet(latent, 500, hidden, kGoOn);
   const at::Tensor last = loaded.unet(latent.narrow(0, 2, 1), 500, hidden.narrow(0, 2, 1), kGoOn);
   CHECK(fakes::distance(batch.narrow(0, 2, 1), last) < 1e-5);
+}
+
+TEST_CASE("keys and values that a UNet has made of a text serve it again, in the forecast bytes") {
+  const c10::InferenceMode inference;
+  for (const std::string name : {"sd15_like", "sd21_base_like"}) {
+    CAPTURE(name);
+    const LoadedUnet loaded(fakes::reference_model(name));
+    const auto reference = fakes::reference_tensors(name);
+    const at::Tensor latent = reference.at("unet.latent");
+    const at::Tensor hidden = reference.at("unet.hidden").narrow(0, 0, 1);
+    const at::Tensor wanted = loaded.unet(latent, 500, hidden.expand({3, -1, -1}), kGoOn);
+    Bundle made;
+    UnetCondition condition(hidden);
+    condition.context.made = &made;
+    CHECK(fakes::distance(loaded.unet(latent, 500, condition, kGoOn), wanted) < 1e-5);
+    CHECK(bytes_of(Value(made)) == unet_text_cost(loaded.config, 77, at::kFloat).bytes);
+    condition.context.states = at::full_like(hidden, std::numeric_limits<float>::quiet_NaN());
+    CHECK(fakes::distance(loaded.unet(latent, 500, condition, kGoOn), wanted) < 1e-5);
+  }
 }
 
 TEST_CASE("a UNet leaves its inputs as they were") {

@@ -94,16 +94,26 @@ TEST_CASE("the interval counts the steps of the whole schedule") {
 
 TEST_CASE("a forecast's work is the average of the steps, its memory the most of any") {
   const LoopCase loop;
-  const auto forecast = [&](const auto& params) {
-    return fakes::forecast_node(loop.node(0, params));
+  const auto forecast = [&](const auto& params, const char* variant = "") {
+    auto node = loop.node(0, params);
+    node.variant = variant;
+    return fakes::forecast_node(node);
   };
   using Params = std::map<std::string, Param, std::less<>>;
   const Forecast both = forecast(Params{}), one = forecast(Params{{"guidance", 1.0}});
-  const Forecast mixed = forecast(Params{{"guidance_begin", 0.3}, {"guidance_end", 0.9}});
+  const Params interval{{"guidance_begin", 0.3}, {"guidance_end", 0.9}};
+  const Forecast mixed = forecast(interval);
   CHECK(mixed.workspace == both.workspace);
+  CHECK(mixed.memo > both.memo);
+  CHECK(both.memo > one.memo);
   CHECK(mixed.work.convolution ==
         doctest::Approx(0.6 * both.work.convolution + 0.4 * one.work.convolution));
-  CHECK(mixed.work.product == doctest::Approx(0.6 * both.work.product + 0.4 * one.work.product));
+  const auto product = [&](const Params& params) {  // of steps that know nothing of each other
+    return forecast(params, "one_by_one").work.product;
+  };
+  CHECK(product(interval) ==
+        doctest::Approx(0.6 * product({}) + 0.4 * product({{"guidance", 1.0}})));
+  CHECK(mixed.work.product < product(interval));
   const Forecast cached = forecast(Params{{"cache_interval", std::int64_t{5}}});
   CHECK(cached.work.convolution < 0.5 * both.work.convolution);
   CHECK(cached.work.convolution > 0.2 * both.work.convolution);

@@ -138,6 +138,59 @@ TEST_CASE("pictures and conditions evaluated one by one give what a batch gives"
   CHECK(fakes::forecast_node(node).passes == 1);
 }
 
+TEST_CASE("keys and values of the conditions are made once, whatever is evaluated together") {
+  const StepCase step{"sd15_like"};
+  const at::Tensor longer = at::cat({step.hidden, step.hidden}, 1);  // twice as many tokens
+  for (const char* variant : {"batched", "sequential"}) {
+    CAPTURE(variant);
+    auto node = step.node(5, longer, step.other);
+    node.variant = variant;
+    node.inputs["latent"] = at::cat({step.latent * 0.5, step.latent});
+    const at::Tensor want = denoised(node);
+    Memo memo;
+    node.memo = &memo;
+    CHECK(fakes::distance(denoised(node), want) < 1e-4);
+    Bytes kept = 0;
+    const Memo first = memo;
+    for (const auto& [name, made] : first) kept += bytes_of(Value(made));
+    CHECK(kept == fakes::forecast_node(node).memo);
+    CHECK(fakes::distance(denoised(node), want) < 1e-4);
+    for (const auto& [name, made] : first)
+      for (const auto& [layer, tensor] : made) CHECK(memo.at(name).at(layer).is_same(tensor));
+  }
+}
+
+TEST_CASE("keys and values are made anew when a condition changes between steps") {
+  const StepCase step{"sd15_like"};
+  for (const char* variant : {"batched", "sequential"}) {
+    CAPTURE(variant);
+    auto node = step.node(5, step.hidden, step.other), changed = node;
+    changed.inputs["negative"] = condition(step.hidden * 0.5);
+    node.variant = changed.variant = variant;
+    const at::Tensor want = denoised(changed);
+    Memo memo;
+    node.memo = changed.memo = &memo;
+    denoised(node);
+    CHECK(denoised(changed).equal(want));
+  }
+}
+
+TEST_CASE("nothing is kept for a single step, nor where pictures are evaluated one by one") {
+  const StepCase step{"sd15_like"};
+  auto single = step.node(5, step.hidden, step.other);
+  single.inputs["iterations"] = std::int64_t{1};
+  single.inputs["index"] = std::int64_t{0};
+  auto lean = step.node(5, step.hidden, step.other);
+  lean.variant = "one_by_one";
+  for (fakes::NodeCase node : {single, lean}) {
+    Memo memo;
+    node.memo = &memo;
+    denoised(node);
+    CHECK(memo.empty());
+    CHECK(fakes::forecast_node(node).memo == 0);
+  }
+}
+
 TEST_CASE("a latent or a condition of another model is refused before the run") {
   const StepCase step{"sd15_like"};
   auto node = step.node(5, step.hidden.narrow(2, 0, 24), step.other);

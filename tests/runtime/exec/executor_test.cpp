@@ -45,6 +45,36 @@ TEST_CASE("what was measured stays below what was planned, and below the budget"
   }
 }
 
+TEST_CASE("a node finds in an iteration what it kept before, as the plan has counted it") {
+  std::vector<std::size_t> found;
+  const fakes::Pipeline pipeline({fakes::keeping(fakes::unet_node(), found)});
+  const fakes::Model model;
+  for (const Bytes budget : {10, 100}) {
+    found.clear();
+    const fakes::FakeRun got = run(pipeline, model, budget * kMiB);
+    CHECK(got.pixel == fakes::expected_pixel());
+    CHECK(found == std::vector<std::size_t>{0, 1, 1});
+    CHECK(got.left == 0);
+    for (const RunReport::Step& step : got.report.steps) {
+      CAPTURE(step.node);
+      CHECK(step.measured_peak <= step.estimated_peak + kKiB);
+    }
+  }
+}
+
+TEST_CASE("what a node keeps is gone with the loop, and outside of one with the run") {
+  const Bytes usual = run(fakes::Pipeline(), fakes::Model()).report.steps.back().measured_peak;
+  for (const NodeDescriptor& node : {fakes::encode_node(), fakes::unet_node()}) {
+    CAPTURE(node.id);
+    std::vector<std::size_t> found;
+    const fakes::Pipeline pipeline({fakes::keeping(node, found)});
+    const RunReport::Step decode = run(pipeline, fakes::Model()).report.steps.back();
+    CHECK_FALSE(found.empty());
+    CHECK(decode.node == "decode");
+    CHECK(decode.measured_peak == usual);
+  }
+}
+
 TEST_CASE("the report names each node, load and eviction") {
   const RunReport report = run(fakes::Pipeline(), fakes::Model()).report;
   const auto json = nlohmann::json::parse(to_json(report));

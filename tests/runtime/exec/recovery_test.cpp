@@ -77,6 +77,26 @@ TEST_CASE("memory that runs out at any step changes nothing in the picture") {
   }
 }
 
+TEST_CASE("what nodes keep between iterations is dropped where memory runs out, and made again") {
+  std::vector<std::size_t> found;
+  const fakes::Pipeline pipeline({fakes::keeping(fakes::unet_node(), found)});
+  const fakes::Model model;
+  RunOptions options;
+  std::int64_t finished = 0;
+  bool has_failed = false;
+  options.progress = [&](const RunProgress& progress) { finished = progress.iteration; };
+  options.before_step = [&](const Step&) {
+    if (finished != 2 || std::exchange(has_failed, true)) return;
+    throw OutOfMemory("a test");
+  };
+  const PlanRequest request = fakes::Pipeline::request({{.name = "cpu", .capacity = 100 * kMiB}});
+  const fakes::FakeRun got = fakes::run(pipeline, model, request, options);
+  CHECK(has_failed);
+  CHECK(got.pixel == fakes::expected_pixel());
+  CHECK(found == std::vector<std::size_t>{0, 1, 0});
+  CHECK(got.left == 0);
+}
+
 TEST_CASE("no finished iteration is run again") {
   const fakes::Pipeline pipeline;
   const fakes::Model model;

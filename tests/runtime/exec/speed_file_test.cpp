@@ -9,6 +9,7 @@
 
 #include "emulsion/errors.h"
 #include "emulsion/str.h"
+#include "fakes/given_speeds.h"
 
 using namespace emulsion;
 namespace fs = std::filesystem;
@@ -41,16 +42,6 @@ fs::path only_file(const fs::path& folder) {
 }
 
 void write(const fs::path& file, const std::string& text) { std::ofstream(file) << text; }
-
-// Sets EMULSION_SPEEDS, and puts back what was there.
-struct Given {
-  std::string before;
-  explicit Given(const fs::path& file) {
-    if (const char* value = std::getenv("EMULSION_SPEEDS")) before = value;
-    setenv("EMULSION_SPEEDS", file.c_str(), 1);
-  }
-  ~Given() { setenv("EMULSION_SPEEDS", before.c_str(), 1); }
-};
 
 }  // namespace
 
@@ -106,7 +97,7 @@ TEST_CASE("a file that the environment names is taken as it is") {
   DeviceSpeed speed = typical_speeds().at("cpu");
   speed.read = 12345;
   write(file, to_json(SpeedTable{{"cpu", speed}}));
-  const Given given(file);
+  const fakes::GivenSpeeds given(file);
   const SpeedTable table = speeds_for({{.name = "sim:a", .simulated = true}, kCpu}, {});
   CHECK(table.at("cpu").read == 12345);
   // Simulated: typical, and what is read comes through this host.

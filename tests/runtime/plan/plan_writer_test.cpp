@@ -18,6 +18,7 @@ NodeDescriptor working(NodeDescriptor node, Bytes workspace, double work) {
     for (const PortSpec& port : outputs)
       told.outputs[port.name] = fakes::mib(port.name == "image" ? 2 : 1);
     told.workspace = context.variant() == "lean" ? 0 : workspace;
+    told.memo = told.workspace / 2;
     told.work.product = context.variant() == "lean" ? 1.5 * work : work;
     return told;
   };

@@ -141,6 +141,15 @@ TEST_CASE("a copy in host memory is not made where the host has no room for it")
   CHECK_FALSE(plan.weights[0].via_host);
 }
 
+TEST_CASE("a memo is there for its whole loop, and for its run alone without one") {
+  PlacementProblem problem = turns(100 * kMiB);
+  problem.runs[1].options[0].memo = 7 * kMiB;
+  CHECK(usage_of(problem, {0, 0, 0}, {})[0] == std::vector<Bytes>{kMiB, 8 * kMiB, kMiB});
+  problem.loops.push_back({0, 2, 5});
+  problem.runs[0].loop = problem.runs[1].loop = 0;
+  CHECK(usage_of(problem, {0, 0, 0}, {})[0] == std::vector<Bytes>{8 * kMiB, 8 * kMiB, kMiB});
+}
+
 TEST_CASE("what lacks memory is told with the position and the bytes") {
   const ResidencyPlan plan = plan_residency(turns(18 * kMiB), {0, 0, 0}, 100);
   CHECK(plan.overshoot == 3 * kMiB);

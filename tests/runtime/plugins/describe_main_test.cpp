@@ -54,7 +54,7 @@ TEST_CASE("emulsion-describe refuses with one line, and writes nothing") {
   fs::create_directories(kFolder);
   const Ended broken = describe(str("wrong_api.so ", (kFolder / "x.json").string()));
   CHECK(broken.text ==
-        "wrong_api.so: plug-in API: expected 2.0, got 7.2; rebuild the plug-in for this "
+        "wrong_api.so: plug-in API: expected 3.0, got 7.2; rebuild the plug-in for this "
         "version\n");
   CHECK(broken.status == 1);
   CHECK(

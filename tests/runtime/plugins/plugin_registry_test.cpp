@@ -96,7 +96,7 @@ TEST_CASE("each broken library is refused with one line that names it") {
   CHECK(refusal("short_entry.so") ==
         "broken_plugins/short_entry.so: entry: expected 32 bytes, got 12; rebuild the plug-in");
   CHECK(refusal("wrong_api.so") ==
-        "broken_plugins/wrong_api.so: plug-in API: expected 2.0, got 7.2; rebuild the plug-in for "
+        "broken_plugins/wrong_api.so: plug-in API: expected 3.0, got 7.2; rebuild the plug-in for "
         "this version");
   CHECK(refusal("wrong_stamp.so") ==
         str("broken_plugins/wrong_stamp.so: plug-in ABI: expected '", EMULSION_ABI_STAMP,
@@ -194,8 +194,8 @@ TEST_CASE("a damaged manifest, or one of another library or build, is refused un
         str(place, "'wool' is not known; rebuild the plug-in"));
   CHECK(refusal("{}") == str(place, "key 'abi_stamp' not found; rebuild the plug-in"));
   CHECK(refusal(good.substr(0, 100)).starts_with(place));
-  CHECK(refusal(with("\"major\": 2", "\"major\": 3")) ==
-        "copied_plugins/good.so: plug-in API: expected 2.0, got 3.0; rebuild the plug-in for this "
+  CHECK(refusal(with("\"major\": 3", "\"major\": 4")) ==
+        "copied_plugins/good.so: plug-in API: expected 3.0, got 4.0; rebuild the plug-in for this "
         "version");
   CHECK(refusal(with(EMULSION_ABI_STAMP, "other")) ==
         str("copied_plugins/good.so: plug-in ABI: expected '", EMULSION_ABI_STAMP,
