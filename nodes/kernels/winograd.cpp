@@ -18,25 +18,46 @@ constexpr std::int64_t kFewestTiles = 4;      // below, the weights' transform c
 constexpr std::int64_t kFewestChannels = 32;  // below, the transforms of maps do
 // What one thread multiplies at a time, so that arguments and results stay in its cache: of many
 // tiles, or of few of which all are taken.
-constexpr std::int64_t kTiles = 4 * kTileRows, kFilters = 4 * kPanelColumns;
-constexpr std::int64_t kFewTiles = 3 * kTiles, kFewWeights = kFilters * kFilters;
+constexpr std::int64_t kMostOfMany = 3 * kTileRows, kFilters = 4 * kPanelColumns;
+constexpr std::int64_t kFewTiles = 12 * kTileRows, kFewWeights = kFilters * kFilters;
 // Filters of which some channels are transformed at a time, where tiles are few.
 constexpr std::int64_t few_filters(std::int64_t tiles) {
-  return tiles <= kTiles ? kFilters : kFilters / 2;
+  return tiles <= 4 * kTileRows ? kFilters : kFilters / 2;
 }
 // From one cell to the next: cells that lie whole pages apart would compete for the same lines of a
 // cache.
 constexpr std::int64_t apart(std::int64_t elements) { return elements + kPanelColumns; }
 constexpr std::int64_t kProducts =
-    apart(std::max(kTiles * kFilters, kFewTiles* few_filters(kFewTiles)));
+    apart(std::max(4 * kTileRows * kFilters, kFewTiles* few_filters(kFewTiles)));
 constexpr std::int64_t kMostInputs = 12 << 20;   // transformed elements of maps at a time
 constexpr std::int64_t kMostWeights = 12 << 20;  // and of weights
 
-// Tiles whose transform is kept at a time: enough for all threads.
-std::int64_t tiles_at_once(const WinogradShape& shape, std::int64_t threads) {
-  const std::int64_t fit = kMostInputs / (kTileCells * shape.in) / kTiles * kTiles;
-  const std::int64_t most = std::min(fit, kTiles * threads);
-  return std::min(shape.tiles, std::max(kFewTiles, most));
+bool are_few(const WinogradShape& shape) { return shape.tiles <= kFewTiles; }
+
+// Of many tiles, those that a thread takes at a time: as many as leave the least to the one that
+// has most to do.
+std::int64_t tiles_of_part(const WinogradShape& shape, std::int64_t threads) {
+  const std::int64_t fit = kMostInputs / (kTileCells * shape.in * threads);
+  std::int64_t best = kTileRows, least = shape.tiles;
+  for (std::int64_t part = kTileRows; part <= std::min(fit, kMostOfMany); part += kTileRows) {
+    const std::int64_t turns = quotient_up(quotient_up(shape.tiles, part), threads);
+    const std::int64_t others = (turns - 1) * part * (threads - 1);
+    const std::int64_t most = std::min(turns * part, shape.tiles - others);
+    if (most > least + least / 32) continue;
+    least = most;
+    best = part;
+  }
+  return best;
+}
+
+// Floats from one cell of transformed maps to the next.
+std::int64_t map_cell(const WinogradShape& shape, std::int64_t threads) {
+  return apart(shape.in * (are_few(shape) ? shape.tiles : tiles_of_part(shape, threads)));
+}
+
+// Transformed maps that are there at a time.
+std::int64_t kept_maps(const WinogradShape& shape, std::int64_t threads) {
+  return are_few(shape) ? 1 : threads;
 }
 
 // Filters whose transform is kept at a time: those of each time are about as many.
@@ -47,7 +68,7 @@ std::int64_t filters_at_once(const WinogradShape& shape) {
 
 // Elements of transformed weights.
 std::int64_t kept_weights(const WinogradShape& shape, std::int64_t threads) {
-  if (shape.tiles <= kFewTiles) return threads * kTileCells * apart(kFewWeights);
+  if (are_few(shape)) return threads * kTileCells * apart(kFewWeights);
   return kTileCells * apart(shape.in * filters_at_once(shape));
 }
 
@@ -60,21 +81,21 @@ class Winograd {
       : shape_(shape),
         in_(shape.in, y.size(2), y.size(3), y.size(2) > x.size(2)),
         out_(shape.out, y.size(2), y.size(3)),
-        strip_(tiles_at_once(shape, at::get_num_threads())),
         u_cell_(apart(shape.in * filters_at_once(shape))),
-        v_cell_(apart(shape.in * strip_)),
+        v_cell_(map_cell(shape, at::get_num_threads())),
         x_(static_cast<const Element*>(x.const_data_ptr())),
         weight_(static_cast<const Element*>(weight.const_data_ptr())),
         y_(static_cast<Element*>(y.mutable_data_ptr())),
         zeros_(at::zeros({shape.in}, x.options())),
         bias_(bias.to(at::kFloat).contiguous()),
         u_(at::empty({kept_weights(shape, at::get_num_threads())}, bias_.options())),
-        v_(at::empty({kTileCells, v_cell_}, bias_.options())),
+        v_(at::empty({kept_maps(shape, at::get_num_threads()), kTileCells, v_cell_},
+                     bias_.options())),
         products_(at::empty({at::get_num_threads(), kTileCells, kProducts}, bias_.options())) {}
 
   void run() {
-    if (shape_.tiles <= kFewTiles) {
-      transform_maps({0, shape_.tiles});
+    if (are_few(shape_)) {
+      transform_maps();
       multiply_few();
       return;
     }
@@ -82,24 +103,22 @@ class Winograd {
     for (std::int64_t filter = 0; filter < shape_.out; filter += filters) {
       const std::int64_t count = std::min(filters, shape_.out - filter);
       transform_weights(filter, count);
-      for (std::int64_t first = 0; first < shape_.tiles; first += strip_) {
-        const TileRange strip{first, std::min(strip_, shape_.tiles - first)};
-        transform_maps(strip);
-        multiply_strip(filter, count, strip);
-      }
+      multiply_many(filter, count);
     }
   }
 
  private:
-  void transform_maps(const TileRange& strip) {
-    const auto* zeros = static_cast<const Element*>(zeros_.const_data_ptr());
-    auto* v = v_.mutable_data_ptr<float>();
-    take_turns(quotient_up(strip.count, kTileRows), [&](std::int64_t i, std::int64_t) {
+  void transform_maps() {
+    take_turns(quotient_up(shape_.tiles, kTileRows), [&](std::int64_t i, std::int64_t) {
       const std::int64_t begin = i * kTileRows;
-      transform_inputs(in_, x_, zeros,
-                       {strip.first + begin, std::min(kTileRows, strip.count - begin)},
-                       {v + begin * shape_.in, shape_.in, v_cell_});
+      transform_tiles({begin, std::min(kTileRows, shape_.tiles - begin)},
+                      v_.mutable_data_ptr<float>() + begin * shape_.in);
     });
+  }
+
+  void transform_tiles(const TileRange& tiles, float* v) const {
+    const auto* zeros = static_cast<const Element*>(zeros_.const_data_ptr());
+    transform_inputs(in_, x_, zeros, tiles, {v, shape_.in, v_cell_});
   }
 
   // Few tiles: each thread takes a group of filters, of which it transforms some channels before
@@ -115,7 +134,7 @@ class Winograd {
         for (std::int64_t p = 0; p < filters; p += kPanelColumns)
           transform_filters(weight_ + ((filter + p) * shape_.in + c) * 9, shape_.in, channels,
                             {u + p * most, kPanelColumns, apart(kFewWeights)});
-        multiply_cells({0, shape_.tiles},
+        multiply_cells(v_.const_data_ptr<float>(), shape_.tiles,
                        {.first = u,
                         .cell = apart(kFewWeights),
                         .panel = most * kPanelColumns,
@@ -137,23 +156,26 @@ class Winograd {
     });
   }
 
-  // Many tiles: each thread takes a group of filters and a part of the tiles at a time.
-  void multiply_strip(std::int64_t filter, std::int64_t filters, const TileRange& strip) {
-    const std::int64_t groups = quotient_up(filters, kFilters), C = shape_.in;
-    const std::int64_t parts = quotient_up(strip.count, kTiles);
-    take_turns(groups * parts, [&](std::int64_t i, std::int64_t thread) {
-      const std::int64_t tile = i % parts * kTiles, from = i / parts * kFilters;
-      const std::int64_t many = std::min(kFilters, filters - from);
-      const TileRange tiles{tile, std::min(kTiles, strip.count - tile)};
-      multiply_cells(tiles,
-                     {.first = u_.const_data_ptr<float>() + from * C,
-                      .cell = u_cell_,
-                      .panel = C * kPanelColumns,
-                      .filters = many,
-                      .channel = 0,
-                      .channels = C},
-                     products_of(thread, kFilters));
-      write({strip.first + tile, tiles.count}, products_of(thread, kFilters), filter + from, many);
+  // Many tiles: each thread takes a part of them at a time, which stays in its own cache for all
+  // filters.
+  void multiply_many(std::int64_t filter, std::int64_t filters) {
+    const std::int64_t C = shape_.in, part = tiles_of_part(shape_, at::get_num_threads());
+    take_turns(quotient_up(shape_.tiles, part), [&](std::int64_t i, std::int64_t thread) {
+      const TileRange tiles{i * part, std::min(part, shape_.tiles - i * part)};
+      float* const v = v_.mutable_data_ptr<float>() + thread * kTileCells * v_cell_;
+      transform_tiles(tiles, v);
+      for (std::int64_t from = 0; from < filters; from += kFilters) {
+        const std::int64_t many = std::min(kFilters, filters - from);
+        multiply_cells(v, tiles.count,
+                       {.first = u_.const_data_ptr<float>() + from * C,
+                        .cell = u_cell_,
+                        .panel = C * kPanelColumns,
+                        .filters = many,
+                        .channel = 0,
+                        .channels = C},
+                       products_of(thread, kFilters));
+        write(tiles, products_of(thread, kFilters), filter + from, many);
+      }
     });
   }
 
@@ -169,16 +191,15 @@ class Winograd {
     std::int64_t filters, channel, channels;
   };
 
-  // The products of tiles of the strip, added to those of the channels before.
-  void multiply_cells(const TileRange& tiles, const Weights& u, const TileCells& products) const {
-    const auto* v = v_.const_data_ptr<float>();
+  // The products of so many tiles, added to those of the channels before.
+  void multiply_cells(const float* v, std::int64_t tiles, const Weights& u,
+                      const TileCells& products) const {
     std::array<const void*, kFewTiles> rows;
     for (std::int64_t k = 0; k < kTileCells; ++k) {
-      for (std::int64_t t = 0; t < tiles.count; ++t)
-        rows[static_cast<std::size_t>(t)] =
-            v + k * v_cell_ + (tiles.first + t) * shape_.in + u.channel;
+      for (std::int64_t t = 0; t < tiles; ++t)
+        rows[static_cast<std::size_t>(t)] = v + k * v_cell_ + t * shape_.in + u.channel;
       multiply({.rows = rows.data(),
-                .count = tiles.count,
+                .count = tiles,
                 .panel = u.first + k * u.cell,
                 .panels = u.filters / kPanelColumns,
                 .distance = u.panel,
@@ -197,12 +218,12 @@ class Winograd {
 
   WinogradShape shape_;
   TileGrid in_, out_;
-  std::int64_t strip_, u_cell_, v_cell_;
+  std::int64_t u_cell_, v_cell_;
   const Element *x_, *weight_;
   Element* y_;
   at::Tensor zeros_, bias_;
   at::Tensor u_;         // [36, filters / 16, C, 16]; of each thread, for some filters and channels
-  at::Tensor v_;         // [36, strip, C]
+  at::Tensor v_;         // [36, tiles, C] of few tiles; of each thread, of a part of many
   at::Tensor products_;  // of each thread: [36, tiles, filters]
 };
 
@@ -235,7 +256,8 @@ bool WinogradShape::pays() const {
 
 std::int64_t WinogradShape::scratch(std::int64_t threads) const {
   return kept_weights(*this, threads) +
-         kTileCells * (apart(in * tiles_at_once(*this, threads)) + threads * kProducts) + in + out;
+         kTileCells * (kept_maps(*this, threads) * map_cell(*this, threads) + threads * kProducts) +
+         in + out;
 }
 
 std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width) {
