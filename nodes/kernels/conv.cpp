@@ -42,11 +42,10 @@ at::Tensor conv_by_panels(const at::Tensor& map, const at::Tensor& weight, const
   return map_of(panel_linear(pixels_of(map), plain_weight(weight.flatten(1)), bias));
 }
 
-// Of x made so many times as large.
 bool goes_by_tiles(const at::Tensor& x, const at::Tensor& bias, const ConvShape& shape,
-                   std::int64_t times = 1) {
-  const WinogradShape tiled{shape.in, shape.out,
-                            winograd_tiles(x.size(0), times * x.size(2), times * x.size(3))};
+                   bool is_doubled = false) {
+  const WinogradShape tiled{
+      shape.in, shape.out, winograd_tiles(x.size(0), x.size(2), x.size(3), is_doubled), is_doubled};
   return x.is_cpu() && keeps_size(shape) && bias.defined() && winograd_holds(x.scalar_type()) &&
          tiled.pays();
 }
@@ -112,7 +111,7 @@ at::Tensor doubled_conv2d(at::Tensor x, const Weight& weight, const at::Tensor& 
                           const ConvShape& shape) {
   if (goes_by_amx(x, shape, MapChange::Doubled))
     return amx_conv2d(in_map_layout(x), weight, bias, MapChange::Doubled);
-  if (goes_by_tiles(x, bias, shape, 2))
+  if (goes_by_tiles(x, bias, shape, true))
     return winograd_doubled_conv2d(in_map_layout(x),
                                    all_unpacked(weight, x.scalar_type()).contiguous(), bias);
   x = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});

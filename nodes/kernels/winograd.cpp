@@ -3,6 +3,7 @@
 #include <ATen/record_function.h>
 
 #include <array>
+#include <vector>
 
 #include "emulsion/processor.h"
 #include "kernels/panel_tile.h"
@@ -14,7 +15,8 @@
 namespace emulsion::kernels {
 namespace {
 
-constexpr std::int64_t kFewestTiles = 4;      // below, the weights' transform costs too much
+// Below, the weights' transform costs too much.
+constexpr std::int64_t kFewestTiles = 4, kFewestDoubledTiles = 48;
 constexpr std::int64_t kFewestChannels = 32;  // below, the transforms of maps do
 // What one thread multiplies at a time, so that arguments and results stay in its cache: of many
 // tiles, or of few of which all are taken.
@@ -34,8 +36,8 @@ constexpr std::int64_t kMostWeights = 12 << 20;  // and of weights
 
 bool are_few(const WinogradShape& shape) { return shape.tiles <= kFewTiles; }
 
-// Of many tiles, those that a thread takes at a time: as many as leave the least to the one that
-// has most to do.
+// Of many tiles, those that a thread takes at a time: as many as leave the one that has most to do
+// hardly more than the least.
 std::int64_t tiles_of_part(const WinogradShape& shape, std::int64_t threads) {
   const std::int64_t fit = kMostInputs / (kTileCells * shape.in * threads);
   std::int64_t best = kTileRows, least = shape.tiles;
@@ -79,8 +81,8 @@ class Winograd {
   Winograd(const WinogradShape& shape, const at::Tensor& x, const at::Tensor& weight,
            const at::Tensor& bias, const at::Tensor& y)
       : shape_(shape),
-        in_(shape.in, y.size(2), y.size(3), y.size(2) > x.size(2)),
-        out_(shape.out, y.size(2), y.size(3)),
+        in_(shape.in, x.size(2), x.size(3), shape.is_doubled),
+        out_(shape.out, x.size(2), x.size(3), shape.is_doubled),
         u_cell_(apart(shape.in * filters_at_once(shape))),
         v_cell_(map_cell(shape, at::get_num_threads())),
         x_(static_cast<const Element*>(x.const_data_ptr())),
@@ -96,18 +98,25 @@ class Winograd {
   void run() {
     if (are_few(shape_)) {
       transform_maps();
-      multiply_few();
+      for (const TilePhase& phase : phases()) multiply_few(phase);
       return;
     }
     const std::int64_t filters = filters_at_once(shape_);
     for (std::int64_t filter = 0; filter < shape_.out; filter += filters) {
       const std::int64_t count = std::min(filters, shape_.out - filter);
-      transform_weights(filter, count);
-      multiply_many(filter, count);
+      for (const TilePhase& phase : phases()) {
+        transform_weights(filter, count, phase);
+        multiply_many(filter, count, phase);
+      }
     }
   }
 
  private:
+  std::vector<TilePhase> phases() const {
+    if (!shape_.is_doubled) return {TilePhase{}};
+    return {{true, 0, 0}, {true, 0, 1}, {true, 1, 0}, {true, 1, 1}};
+  }
+
   void transform_maps() {
     take_turns(quotient_up(shape_.tiles, kTileRows), [&](std::int64_t i, std::int64_t) {
       const std::int64_t begin = i * kTileRows;
@@ -123,7 +132,7 @@ class Winograd {
 
   // Few tiles: each thread takes a group of filters, of which it transforms some channels before
   // it multiplies with these.
-  void multiply_few() {
+  void multiply_few(const TilePhase& phase) {
     const std::int64_t group = few_filters(shape_.tiles), most = kFewWeights / group;
     take_turns(quotient_up(shape_.out, group), [&](std::int64_t i, std::int64_t thread) {
       const std::int64_t filter = i * group;
@@ -133,7 +142,7 @@ class Winograd {
         const std::int64_t channels = std::min(most, shape_.in - c);
         for (std::int64_t p = 0; p < filters; p += kPanelColumns)
           transform_filters(weight_ + ((filter + p) * shape_.in + c) * 9, shape_.in, channels,
-                            {u + p * most, kPanelColumns, apart(kFewWeights)});
+                            phase, {u + p * most, kPanelColumns, apart(kFewWeights)});
         multiply_cells(v_.const_data_ptr<float>(), shape_.tiles,
                        {.first = u,
                         .cell = apart(kFewWeights),
@@ -143,22 +152,22 @@ class Winograd {
                         .channels = channels},
                        products_of(thread, group));
       }
-      write({0, shape_.tiles}, products_of(thread, group), filter, filters);
+      write({0, shape_.tiles}, phase, products_of(thread, group), filter, filters);
     });
   }
 
-  void transform_weights(std::int64_t filter, std::int64_t count) {
+  void transform_weights(std::int64_t filter, std::int64_t count, const TilePhase& phase) {
     const std::int64_t C = shape_.in;
     auto* u = u_.mutable_data_ptr<float>();
     take_turns(count / kPanelColumns, [&](std::int64_t p, std::int64_t) {
-      transform_filters(weight_ + (filter + p * kPanelColumns) * C * 9, C, C,
+      transform_filters(weight_ + (filter + p * kPanelColumns) * C * 9, C, C, phase,
                         {u + p * kPanelColumns * C, kPanelColumns, u_cell_});
     });
   }
 
   // Many tiles: each thread takes a part of them at a time, which stays in its own cache for all
   // filters.
-  void multiply_many(std::int64_t filter, std::int64_t filters) {
+  void multiply_many(std::int64_t filter, std::int64_t filters, const TilePhase& phase) {
     const std::int64_t C = shape_.in, part = tiles_of_part(shape_, at::get_num_threads());
     take_turns(quotient_up(shape_.tiles, part), [&](std::int64_t i, std::int64_t thread) {
       const TileRange tiles{i * part, std::min(part, shape_.tiles - i * part)};
@@ -174,7 +183,7 @@ class Winograd {
                         .channel = 0,
                         .channels = C},
                        products_of(thread, kFilters));
-        write(tiles, products_of(thread, kFilters), filter + from, many);
+        write(tiles, phase, products_of(thread, kFilters), filter + from, many);
       }
     });
   }
@@ -210,9 +219,9 @@ class Winograd {
     }
   }
 
-  void write(const TileRange& tiles, const TileCells& products, std::int64_t filter,
-             std::int64_t filters) const {
-    transform_outputs(out_, products, tiles, filters, bias_.const_data_ptr<float>() + filter,
+  void write(const TileRange& tiles, const TilePhase& phase, const TileCells& products,
+             std::int64_t filter, std::int64_t filters) const {
+    transform_outputs(out_, phase, products, tiles, filters, bias_.const_data_ptr<float>() + filter,
                       y_ + filter);
   }
 
@@ -233,13 +242,13 @@ void convolve(const WinogradShape& shape, const at::Tensor& x, const at::Tensor&
   Winograd<Element>(shape, x, weight, bias, y).run();
 }
 
-// Of x made so many times as large.
 at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     std::int64_t times) {
-  const std::int64_t height = times * x.size(2), width = times * x.size(3);
-  at::Tensor y = at::empty({x.size(0), weight.size(0), height, width}, x.options(),
+                     bool is_doubled) {
+  const std::int64_t B = x.size(0), H = x.size(2), W = x.size(3), times = is_doubled ? 2 : 1;
+  at::Tensor y = at::empty({B, weight.size(0), times * H, times * W}, x.options(),
                            at::MemoryFormat::ChannelsLast);
-  const WinogradShape shape{x.size(1), weight.size(0), winograd_tiles(x.size(0), height, width)};
+  const WinogradShape shape{x.size(1), weight.size(0), winograd_tiles(B, H, W, is_doubled),
+                            is_doubled};
   if (x.scalar_type() == at::kFloat)
     convolve<float>(shape, x, weight, bias, y);
   else
@@ -250,8 +259,8 @@ at::Tensor convolved(const at::Tensor& x, const at::Tensor& weight, const at::Te
 }  // namespace
 
 bool WinogradShape::pays() const {
-  return tiles >= kFewestTiles && in >= kFewestChannels && out >= kFewestChannels &&
-         in % kPanelColumns == 0 && out % kPanelColumns == 0;
+  return tiles >= (is_doubled ? kFewestDoubledTiles : kFewestTiles) && in >= kFewestChannels &&
+         out >= kFewestChannels && in % kPanelColumns == 0 && out % kPanelColumns == 0;
 }
 
 std::int64_t WinogradShape::scratch(std::int64_t threads) const {
@@ -260,8 +269,9 @@ std::int64_t WinogradShape::scratch(std::int64_t threads) const {
          in + out;
 }
 
-std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width) {
-  const TileGrid grid(0, height, width);
+std::int64_t winograd_tiles(std::int64_t batch, std::int64_t height, std::int64_t width,
+                            bool is_doubled) {
+  const TileGrid grid(0, height, width, is_doubled);
   return batch * grid.rows * grid.columns;
 }
 
@@ -272,13 +282,13 @@ bool winograd_holds(c10::ScalarType dtype) {
 
 at::Tensor winograd_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   RECORD_FUNCTION("winograd_conv2d", std::vector<c10::IValue>({x, weight, bias}));
-  return convolved(x, weight, bias, 1);
+  return convolved(x, weight, bias, false);
 }
 
 at::Tensor winograd_doubled_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                    const at::Tensor& bias) {
   RECORD_FUNCTION("winograd_doubled_conv2d", std::vector<c10::IValue>({x, weight, bias}));
-  return convolved(x, weight, bias, 2);
+  return convolved(x, weight, bias, true);
 }
 
 }  // namespace emulsion::kernels

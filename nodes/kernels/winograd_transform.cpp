@@ -9,7 +9,7 @@
 namespace emulsion::kernels {
 namespace {
 
-constexpr std::int64_t kTaps = 9;
+constexpr std::int64_t kTaps = 9, kSummedTaps = 4;
 constexpr std::int64_t kTurnedChannels = 32;  // of filters, at a time
 
 // Points of interpolation 0, +-A, +-B and infinity, of which Barabasz et al. 2020 ("Error analysis
@@ -41,6 +41,17 @@ EMULSION_INLINED void filter_line(const WideLanes (&g)[3], WideLanes (&u)[kTileS
   u[5] = g[2];
 }
 
+EMULSION_INLINED void summed_filter_line(const WideLanes (&g)[2], WideLanes (&u)[kTileSide]) {
+  const WideLanes even_a = kNormA * g[0], odd_a = kNormA * kA * g[1];
+  const WideLanes even_b = kNormB * g[0], odd_b = kNormB * kB * g[1];
+  u[0] = kNorm0 * g[0];
+  u[1] = even_a + odd_a;
+  u[2] = even_a - odd_a;
+  u[3] = even_b + odd_b;
+  u[4] = even_b - odd_b;
+  u[5] = g[1];
+}
+
 EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y)[kTileResults]) {
   const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
   const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
@@ -48,6 +59,17 @@ EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y
   y[1] = kA * difference_a + kB * difference_b;
   y[2] = kA2 * sum_a + kB2 * sum_b;
   y[3] = kA2 * kA * difference_a + kB2 * kB * difference_b + m[5];
+}
+
+EMULSION_INLINED void doubled_output_line(const WideLanes (&m)[kTileSide],
+                                          WideLanes (&y)[kDoubledResults]) {
+  const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
+  const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
+  y[0] = m[0] + sum_a + sum_b;
+  y[1] = kA * difference_a + kB * difference_b;
+  y[2] = kA2 * sum_a + kB2 * sum_b;
+  y[3] = kA2 * kA * difference_a + kB2 * kB * difference_b;
+  y[4] = kA2 * kA2 * sum_a + kB2 * kB2 * sum_b + m[5];
 }
 
 // Both dimensions: columns, then rows.
@@ -69,13 +91,13 @@ EMULSION_INLINED void transform_square(const WideLanes (&from)[kFrom * kFrom],
   }
 }
 
-struct Corner {  // of a tile's results
+struct Corner {  // of a tile: its inputs begin one pixel before
   std::int64_t sample, y, x;
 };
 
 EMULSION_INLINED Corner corner_of(const TileGrid& grid, std::int64_t tile) {
   const std::int64_t row = tile / grid.columns;
-  return {row / grid.rows, row % grid.rows * kTileResults, tile % grid.columns * kTileResults};
+  return {row / grid.rows, row % grid.rows * grid.results, tile % grid.columns * grid.results};
 }
 
 // The pixels under a tile, in order; `zeros` stands for what is outside.
@@ -85,13 +107,10 @@ EMULSION_INLINED std::array<const Element*, kTileCells> pixels_under(const TileG
                                                                      const Element* x,
                                                                      const Element* zeros) {
   std::array<const Element*, kTileCells> pixels;
-  const int halving = grid.is_doubled ? 1 : 0;
-  const std::int64_t height = grid.height >> halving, width = grid.width >> halving;
   for (std::int64_t k = 0; k < kTileCells; ++k) {
     const std::int64_t row = corner.y - 1 + k / kTileSide, column = corner.x - 1 + k % kTileSide;
     const bool inside = row >= 0 && row < grid.height && column >= 0 && column < grid.width;
-    const std::int64_t pixel =
-        (corner.sample * height + (row >> halving)) * width + (column >> halving);
+    const std::int64_t pixel = (corner.sample * grid.height + row) * grid.width + column;
     pixels[static_cast<std::size_t>(k)] = inside ? x + pixel * grid.channels : zeros;
   }
   return pixels;
@@ -113,9 +132,30 @@ EMULSION_INLINED void inputs_to_cells(const TileGrid& grid, const Element* x, co
   }
 }
 
+// Two neighbouring taps see the same pixel of a map that is doubled: in even rows and columns the
+// last two, in odd ones the first two.
+EMULSION_INLINED void sum_taps(const WideLanes (&taps)[kTaps], const TilePhase& phase,
+                               WideLanes (&sums)[kSummedTaps]) {
+  for (WideLanes& sum : sums) sum = WideLanes{};
+  for (std::int64_t i = 0; i < 3; ++i)
+    for (std::int64_t j = 0; j < 3; ++j)
+      sums[(i > phase.y ? 2 : 0) + (j > phase.x ? 1 : 0)] += taps[i * 3 + j];
+}
+
+EMULSION_INLINED void transform_filter(const WideLanes (&taps)[kTaps], const TilePhase& phase,
+                                       WideLanes (&transformed)[kTileCells]) {
+  if (!phase.is_doubled) {
+    transform_square<3, kTileSide>(taps, transformed, filter_line);
+    return;
+  }
+  WideLanes sums[kSummedTaps];
+  sum_taps(taps, phase, sums);
+  transform_square<2, kTileSide>(sums, transformed, summed_filter_line);
+}
+
 template <class Element>
 EMULSION_INLINED void filters_to_cells(const Element* x, std::int64_t C, std::int64_t channels,
-                                       const TileCells& u) {
+                                       const TilePhase& phase, const TileCells& u) {
   float taps[kTurnedChannels * kTaps * kWideLanes];  // [channels, 9, 16]
   for (std::int64_t c = 0; c < channels; c += kTurnedChannels) {
     const std::int64_t turned = std::min(kTurnedChannels, channels - c);
@@ -124,33 +164,57 @@ EMULSION_INLINED void filters_to_cells(const Element* x, std::int64_t C, std::in
       WideLanes filter[kTaps], transformed[kTileCells];
       for (std::int64_t k = 0; k < kTaps; ++k)
         filter[k] = wide_lanes_at(taps + (n * kTaps + k) * kWideLanes);
-      transform_square<3, kTileSide>(filter, transformed, filter_line);
+      transform_filter(filter, phase, transformed);
       float* const to = u.first + (c + n) * u.stride;
       for (std::int64_t k = 0; k < kTileCells; ++k) wide_lanes_at(to + k * u.cell) = transformed[k];
     }
   }
 }
 
-template <class Element>
-EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TileCells& m,
-                                       const TileRange& tiles, std::int64_t filters,
-                                       const float* bias, Element* y) {
+// Which of a tile's results lie in the map, and where.
+struct Span {
+  std::int64_t begin, end, first;  // `first`: where result 0 would lie
+
+  Span(std::int64_t corner, std::int64_t phase, std::int64_t size, std::int64_t results)
+      : begin(std::max<std::int64_t>(0, phase - corner)),
+        end(std::min(results, size + phase - corner)),
+        first(corner - phase) {}
+};
+
+template <std::int64_t kResults, class Line, class Element>
+EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TilePhase& phase,
+                                       const TileCells& m, const TileRange& tiles,
+                                       std::int64_t filters, const float* bias, Element* y,
+                                       const Line& line) {
+  const std::int64_t step = phase.is_doubled ? 2 : 1;  // from one result to the next
+  const std::int64_t height = step * grid.height, width = step * grid.width;
   for (std::int64_t t = 0; t < tiles.count; ++t) {
     const Corner corner = corner_of(grid, tiles.first + t);
-    const std::int64_t rows = std::min(kTileResults, grid.height - corner.y);
-    const std::int64_t columns = std::min(kTileResults, grid.width - corner.x);
-    const std::int64_t first = (corner.sample * grid.height + corner.y) * grid.width + corner.x;
+    const Span rows(corner.y, phase.y, grid.height, kResults);
+    const Span columns(corner.x, phase.x, grid.width, kResults);
+    const std::int64_t row = corner.sample * height + step * rows.first + phase.y;
+    const std::int64_t first = row * width + step * columns.first + phase.x;
     for (std::int64_t c = 0; c < filters; c += kWideLanes) {
-      WideLanes cells[kTileCells], results[kTileResults * kTileResults];
+      WideLanes cells[kTileCells], results[kResults * kResults];
       const float* from = m.first + t * m.stride + c;
       for (std::int64_t k = 0; k < kTileCells; ++k) cells[k] = wide_lanes_at(from + k * m.cell);
-      transform_square<kTileSide, kTileResults>(cells, results, output_line);
-      for (std::int64_t i = 0; i < rows; ++i)
-        for (std::int64_t j = 0; j < columns; ++j)
-          narrow_lanes(results[i * kTileResults + j] + wide_lanes_at(bias + c),
-                       y + (first + i * grid.width + j) * grid.channels + c);
+      transform_square<kTileSide, kResults>(cells, results, line);
+      for (std::int64_t i = rows.begin; i < rows.end; ++i)
+        for (std::int64_t j = columns.begin; j < columns.end; ++j)
+          narrow_lanes(results[i * kResults + j] + wide_lanes_at(bias + c),
+                       y + (first + step * (i * width + j)) * grid.channels + c);
     }
   }
+}
+
+template <class Element>
+EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TilePhase& phase,
+                                       const TileCells& m, const TileRange& tiles,
+                                       std::int64_t filters, const float* bias, Element* y) {
+  if (phase.is_doubled)
+    cells_to_outputs<kDoubledResults>(grid, phase, m, tiles, filters, bias, y, doubled_output_line);
+  else
+    cells_to_outputs<kTileResults>(grid, phase, m, tiles, filters, bias, y, output_line);
 }
 
 }  // namespace
@@ -162,14 +226,14 @@ EMULSION_VECTOR_CLONES void transform_inputs(const TileGrid& grid, const float* 
 }
 
 EMULSION_VECTOR_CLONES void transform_filters(const float* x, std::int64_t C, std::int64_t channels,
-                                              const TileCells& u) {
-  filters_to_cells(x, C, channels, u);
+                                              const TilePhase& phase, const TileCells& u) {
+  filters_to_cells(x, C, channels, phase, u);
 }
 
-EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TileCells& m,
-                                              const TileRange& tiles, std::int64_t filters,
-                                              const float* bias, float* y) {
-  cells_to_outputs(grid, m, tiles, filters, bias, y);
+EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TilePhase& phase,
+                                              const TileCells& m, const TileRange& tiles,
+                                              std::int64_t filters, const float* bias, float* y) {
+  cells_to_outputs(grid, phase, m, tiles, filters, bias, y);
 }
 
 EMULSION_VECTOR_CLONES void transform_inputs(const TileGrid& grid, const Bfloat16Bits* x,
@@ -179,14 +243,16 @@ EMULSION_VECTOR_CLONES void transform_inputs(const TileGrid& grid, const Bfloat1
 }
 
 EMULSION_VECTOR_CLONES void transform_filters(const Bfloat16Bits* x, std::int64_t C,
-                                              std::int64_t channels, const TileCells& u) {
-  filters_to_cells(x, C, channels, u);
+                                              std::int64_t channels, const TilePhase& phase,
+                                              const TileCells& u) {
+  filters_to_cells(x, C, channels, phase, u);
 }
 
-EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TileCells& m,
-                                              const TileRange& tiles, std::int64_t filters,
-                                              const float* bias, Bfloat16Bits* y) {
-  cells_to_outputs(grid, m, tiles, filters, bias, y);
+EMULSION_VECTOR_CLONES void transform_outputs(const TileGrid& grid, const TilePhase& phase,
+                                              const TileCells& m, const TileRange& tiles,
+                                              std::int64_t filters, const float* bias,
+                                              Bfloat16Bits* y) {
+  cells_to_outputs(grid, phase, m, tiles, filters, bias, y);
 }
 
 }  // namespace emulsion::kernels

@@ -202,8 +202,8 @@ kernels::WinogradShape ConvStep::tiled() const {
   const bool is_doubled = change == kernels::MapChange::Doubled;
   const bool is_same = change == kernels::MapChange::None && kernel == 3 && keeps_size();
   if (!is_same && !is_doubled) return {in, out, 0};
-  const std::int64_t times = is_doubled ? 2 : 1;
-  return {in, out, kernels::winograd_tiles(map.batch, times * map.height, times * map.width)};
+  return {in, out, kernels::winograd_tiles(map.batch, map.height, map.width, is_doubled),
+          is_doubled};
 }
 
 bool ConvStep::goes_by_tiles(c10::ScalarType dtype) const {

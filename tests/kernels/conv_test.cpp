@@ -54,15 +54,17 @@ TEST_CASE("a convolution of a map that is doubled is that of its nearest neighbo
 
 TEST_CASE("the weight of a map that is doubled may be packed") {
   const c10::InferenceMode inference;
-  for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const Weight weight = fakes::random_packed({48, 64, 3, 3}, Packing::Q8_0, dtype);
-    const at::Tensor x = in_map_layout(at::randn({1, 64, 12, 12}).to(dtype)),
-                     bias = at::randn({48}).to(dtype);
-    const ConvShape shape{.in = 64, .out = 48};
-    const at::Tensor wanted = doubled_conv2d(x, fakes::unpacked_weight(weight), bias, shape);
-    CHECK(fakes::packed_error(doubled_conv2d(x, weight, bias, shape), wanted) <
-          fakes::packed_tolerance(dtype));
-  }
+  for (const c10::ScalarType dtype : {at::kFloat, at::kBFloat16})
+    for (const std::int64_t side : {12, 40}) {  // of few tiles, and of enough
+      const Weight weight = fakes::random_packed({48, 64, 3, 3}, Packing::Q8_0, dtype);
+      const at::Tensor x = in_map_layout(at::randn({1, 64, side, side}).to(dtype)),
+                       bias = at::randn({48}).to(dtype);
+      const ConvShape shape{.in = 64, .out = 48};
+      const at::Tensor large = at::upsample_nearest2d(x, {2 * side, 2 * side});
+      const at::Tensor wanted = conv2d(large, fakes::unpacked_weight(weight), bias, shape);
+      CHECK(fakes::packed_error(doubled_conv2d(x, weight, bias, shape), wanted) <
+            fakes::packed_tolerance(dtype));
+    }
 }
 
 TEST_CASE("a convolution of stride 2 has zeros on all sides, or on the far ones alone") {

@@ -55,7 +55,7 @@ TEST_CASE("more tiles than are worked on at once, of several samples, are all th
 TEST_CASE("of a map that is doubled, each pixel stands for four") {
   if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;
-  for (const std::int64_t side : {1, 3, 9}) {
+  for (const std::int64_t side : {1, 3, 5, 9, 43}) {  // up to 162 tiles
     const at::Tensor x = at::randn({2, 32, side, side + 1}),
                      weight = at::randn({48, 32, 3, 3}).div_(17), bias = at::randn({48});
     const at::Tensor large = at::upsample_nearest2d(x, {2 * side, 2 * side + 2});
@@ -92,6 +92,8 @@ TEST_CASE("it pays where several tiles share the weights, and vectors fit the ch
   CHECK(WinogradShape{320, 320, 256}.pays());
   CHECK(WinogradShape{1280, 1280, 4}.pays());
   CHECK_FALSE(WinogradShape{1280, 1280, 1}.pays());
+  CHECK(WinogradShape{640, 640, 98, true}.pays());
+  CHECK_FALSE(WinogradShape{1280, 1280, 32, true}.pays());
   CHECK_FALSE(WinogradShape{4, 320, 256}.pays());
   CHECK_FALSE(WinogradShape{320, 4, 256}.pays());
   CHECK_FALSE(WinogradShape{40, 320, 256}.pays());
