@@ -22,22 +22,26 @@ constexpr std::int64_t kFewestChannels = 32;  // below, the transforms of maps d
 // tiles, or of few of which all are taken.
 constexpr std::int64_t kMostOfMany = 3 * kTileRows, kFilters = 4 * kPanelColumns;
 constexpr std::int64_t kFewTiles = 12 * kTileRows, kFewWeights = kFilters * kFilters;
+constexpr std::int64_t kVeryFewTiles = 4 * kTileRows;
 // Filters of which some channels are transformed at a time, where tiles are few.
 constexpr std::int64_t few_filters(std::int64_t tiles) {
-  return tiles <= 4 * kTileRows ? kFilters : kFilters / 2;
+  return tiles <= kVeryFewTiles ? kFilters : kFilters / 2;
 }
 // From one cell to the next: cells that lie whole pages apart would compete for the same lines of a
 // cache.
 constexpr std::int64_t apart(std::int64_t elements) { return elements + kPanelColumns; }
 constexpr std::int64_t kProducts =
-    apart(std::max(4 * kTileRows * kFilters, kFewTiles* few_filters(kFewTiles)));
-constexpr std::int64_t kMostInputs = 12 << 20;   // transformed elements of maps at a time
-constexpr std::int64_t kMostWeights = 12 << 20;  // and of weights
+    apart(std::max({kMostOfMany * kFilters, kVeryFewTiles* few_filters(kVeryFewTiles),
+                    kFewTiles* few_filters(kFewTiles)}));
+static_assert(kMostOfMany <= kFewTiles, "as many rows are multiplied at a time");
+// Transformed elements of many maps at a time, unless a thread's fewest tiles take more.
+constexpr std::int64_t kMostInputs = 12 << 20;
+constexpr std::int64_t kMostWeights = 12 << 20;  // of weights
 
 bool are_few(const WinogradShape& shape) { return shape.tiles <= kFewTiles; }
 
-// Of many tiles, those that a thread takes at a time: as many as leave the one that has most to do
-// hardly more than the least.
+// Of many tiles, those that a thread takes at a time: the most that make the share of the busiest
+// one at most a few per cent larger.
 std::int64_t tiles_of_part(const WinogradShape& shape, std::int64_t threads) {
   const std::int64_t fit = kMostInputs / (kTileCells * shape.in * threads);
   std::int64_t best = kTileRows, least = shape.tiles;
@@ -165,7 +169,7 @@ class Winograd {
     });
   }
 
-  // Many tiles: each thread takes a part of them at a time, which stays in its own cache for all
+  // Many tiles: each thread takes a part of them at a time, which no other reads, through all
   // filters.
   void multiply_many(std::int64_t filter, std::int64_t filters, const TilePhase& phase) {
     const std::int64_t C = shape_.in, part = tiles_of_part(shape_, at::get_num_threads());

@@ -30,46 +30,34 @@ EMULSION_INLINED void input_line(const WideLanes (&d)[kTileSide], WideLanes (&v)
   v[5] = kA2 * kB2 * d[1] - (kA2 + kB2) * d[3] + d[5];
 }
 
-EMULSION_INLINED void filter_line(const WideLanes (&g)[3], WideLanes (&u)[kTileSide]) {
-  const WideLanes even_a = kNormA * (g[0] + kA2 * g[2]), odd_a = kNormA * kA * g[1];
-  const WideLanes even_b = kNormB * (g[0] + kB2 * g[2]), odd_b = kNormB * kB * g[1];
+template <std::int64_t taps>
+EMULSION_INLINED void filter_line(const WideLanes (&g)[taps], WideLanes (&u)[kTileSide]) {
+  WideLanes even_a = g[0], even_b = g[0];
+  if constexpr (taps == 3) {
+    even_a += kA2 * g[2];
+    even_b += kB2 * g[2];
+  }
+  even_a *= kNormA;
+  even_b *= kNormB;
+  const WideLanes odd_a = kNormA * kA * g[1], odd_b = kNormB * kB * g[1];
   u[0] = kNorm0 * g[0];
   u[1] = even_a + odd_a;
   u[2] = even_a - odd_a;
   u[3] = even_b + odd_b;
   u[4] = even_b - odd_b;
-  u[5] = g[2];
+  u[5] = g[taps - 1];
 }
 
-EMULSION_INLINED void summed_filter_line(const WideLanes (&g)[2], WideLanes (&u)[kTileSide]) {
-  const WideLanes even_a = kNormA * g[0], odd_a = kNormA * kA * g[1];
-  const WideLanes even_b = kNormB * g[0], odd_b = kNormB * kB * g[1];
-  u[0] = kNorm0 * g[0];
-  u[1] = even_a + odd_a;
-  u[2] = even_a - odd_a;
-  u[3] = even_b + odd_b;
-  u[4] = even_b - odd_b;
-  u[5] = g[1];
-}
-
-EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y)[kTileResults]) {
-  const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
-  const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
-  y[0] = m[0] + sum_a + sum_b;
-  y[1] = kA * difference_a + kB * difference_b;
-  y[2] = kA2 * sum_a + kB2 * sum_b;
-  y[3] = kA2 * kA * difference_a + kB2 * kB * difference_b + m[5];
-}
-
-EMULSION_INLINED void doubled_output_line(const WideLanes (&m)[kTileSide],
-                                          WideLanes (&y)[kDoubledResults]) {
+template <std::int64_t results>
+EMULSION_INLINED void output_line(const WideLanes (&m)[kTileSide], WideLanes (&y)[results]) {
   const WideLanes sum_a = m[1] + m[2], difference_a = m[1] - m[2];
   const WideLanes sum_b = m[3] + m[4], difference_b = m[3] - m[4];
   y[0] = m[0] + sum_a + sum_b;
   y[1] = kA * difference_a + kB * difference_b;
   y[2] = kA2 * sum_a + kB2 * sum_b;
   y[3] = kA2 * kA * difference_a + kB2 * kB * difference_b;
-  y[4] = kA2 * kA2 * sum_a + kB2 * kB2 * sum_b + m[5];
+  if constexpr (results == kDoubledResults) y[4] = kA2 * kA2 * sum_a + kB2 * kB2 * sum_b;
+  y[results - 1] += m[5];
 }
 
 // Both dimensions: columns, then rows.
@@ -145,12 +133,12 @@ EMULSION_INLINED void sum_taps(const WideLanes (&taps)[kTaps], const TilePhase& 
 EMULSION_INLINED void transform_filter(const WideLanes (&taps)[kTaps], const TilePhase& phase,
                                        WideLanes (&transformed)[kTileCells]) {
   if (!phase.is_doubled) {
-    transform_square<3, kTileSide>(taps, transformed, filter_line);
+    transform_square<3, kTileSide>(taps, transformed, filter_line<3>);
     return;
   }
   WideLanes sums[kSummedTaps];
   sum_taps(taps, phase, sums);
-  transform_square<2, kTileSide>(sums, transformed, summed_filter_line);
+  transform_square<2, kTileSide>(sums, transformed, filter_line<2>);
 }
 
 template <class Element>
@@ -181,11 +169,10 @@ struct Span {
         first(corner - phase) {}
 };
 
-template <std::int64_t kResults, class Line, class Element>
-EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TilePhase& phase,
+template <std::int64_t kResults, class Element>
+EMULSION_INLINED void cells_to_results(const TileGrid& grid, const TilePhase& phase,
                                        const TileCells& m, const TileRange& tiles,
-                                       std::int64_t filters, const float* bias, Element* y,
-                                       const Line& line) {
+                                       std::int64_t filters, const float* bias, Element* y) {
   const std::int64_t step = phase.is_doubled ? 2 : 1;  // from one result to the next
   const std::int64_t height = step * grid.height, width = step * grid.width;
   for (std::int64_t t = 0; t < tiles.count; ++t) {
@@ -198,7 +185,7 @@ EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TilePhase& ph
       WideLanes cells[kTileCells], results[kResults * kResults];
       const float* from = m.first + t * m.stride + c;
       for (std::int64_t k = 0; k < kTileCells; ++k) cells[k] = wide_lanes_at(from + k * m.cell);
-      transform_square<kTileSide, kResults>(cells, results, line);
+      transform_square<kTileSide, kResults>(cells, results, output_line<kResults>);
       for (std::int64_t i = rows.begin; i < rows.end; ++i)
         for (std::int64_t j = columns.begin; j < columns.end; ++j)
           narrow_lanes(results[i * kResults + j] + wide_lanes_at(bias + c),
@@ -212,9 +199,9 @@ EMULSION_INLINED void cells_to_outputs(const TileGrid& grid, const TilePhase& ph
                                        const TileCells& m, const TileRange& tiles,
                                        std::int64_t filters, const float* bias, Element* y) {
   if (phase.is_doubled)
-    cells_to_outputs<kDoubledResults>(grid, phase, m, tiles, filters, bias, y, doubled_output_line);
+    cells_to_results<kDoubledResults>(grid, phase, m, tiles, filters, bias, y);
   else
-    cells_to_outputs<kTileResults>(grid, phase, m, tiles, filters, bias, y, output_line);
+    cells_to_results<kTileResults>(grid, phase, m, tiles, filters, bias, y);
 }
 
 }  // namespace

@@ -14,8 +14,9 @@ inline constexpr std::int64_t kTileSide = 6, kTileCells = 36;  // of a tile of i
 inline constexpr std::int64_t kTileResults = 4, kDoubledResults = 5;
 
 // Maps of samples with channels last, cut into tiles.  Where they are doubled, each of their pixels
-// has four results, of which each phase has one.  What is below and right of a pixel needs a tile
-// that begins there, what is above and left one that begins before.
+// has four results, of which each phase has one.  Those in odd rows see the pixel below, those in
+// even rows the one above; so a tile has the odd ones of pixels that lie one row before those of
+// which it has the even ones, and there may be a row of tiles more.  Columns likewise.
 struct TileGrid {
   std::int64_t channels, height, width;
   std::int64_t results;        // kTileResults or kDoubledResults

@@ -13,9 +13,9 @@ using kernels::Mask;
 
 // What is attended to.
 struct Attended {
-  at::Tensor states;  // [P, S, D]: each for B / P samples in a row
-  // What layers made of these states, by their names: taken from here, or put here.  null: made
-  // each time
+  at::Tensor states;  // [P, S, D]: each for B / P samples in a row, a whole number
+  // What layers made of these states is taken from here by their names, or put here.  null: it is
+  // made each time
   Bundle* made = nullptr;
 
   Attended(at::Tensor of, Bundle* made_before = nullptr)

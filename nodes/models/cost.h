@@ -53,7 +53,7 @@ Cost clip_text_cost(const ClipTextConfig& config, std::int64_t batch, std::int64
 struct UnetShortcuts {
   std::optional<std::int64_t> outside;  // this branch's features are given, see DeepFeatures
   double merge_ratio = 0;               // see TokenMerging
-  bool knows_text = false;              // keys and values of the text: see unet_text_cost
+  bool keeps_text = false;              // keys and values of the text: see unet_text_cost
 };
 
 // `latent` is what the UNet sees: with guidance in one batch, twice the images.

@@ -349,8 +349,8 @@ void attention(Tally& tally, const AttentionStep& step, std::int64_t context_wid
   tally.multiply(P, C, C);
   tally.hold(C * P);  // q
   for (int i = 0; i < 2; ++i) {
-    if (step.is_known)
-      tally.multiply_once(S, context_width, C);
+    if (step.is_kept)
+      tally.pass_product(S, context_width, C);
     else
       tally.multiply(S, context_width, C);
     tally.hold(C * S);  // k, v

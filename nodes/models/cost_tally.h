@@ -88,7 +88,7 @@ class Tally {
   // Products count the moment too, on a CPU that widens: their results are not held yet.
   void multiply(std::int64_t rows, std::int64_t in, std::int64_t out);
   // A product whose work is counted elsewhere: its moment alone.
-  void multiply_once(std::int64_t rows, std::int64_t in, std::int64_t out) {
+  void pass_product(std::int64_t rows, std::int64_t in, std::int64_t out) {
     const Work before = work_;
     multiply(rows, in, out);
     work_ = before;
@@ -142,7 +142,7 @@ ConvStep same_size(const MapBatch& map, std::int64_t in, std::int64_t out, std::
 struct AttentionStep {
   std::int64_t width, heads, B, L, S;
   bool is_causal = false;
-  bool is_known = false;  // what is attended to: its keys and values are made once for many
+  bool is_kept = false;  // what is attended to: its keys and values are made once for many
 };
 
 // Its result takes the place of its input: from C channels of `before` to those of `after`.

@@ -38,7 +38,7 @@ void merge(Tally& tally, const Level& level, const MapBatch& map, double ratio) 
 // What is attended to besides the map.
 struct Text {
   std::int64_t tokens;
-  bool is_known;
+  bool is_kept;
 };
 
 // The first attention of a block, of tokens that may be merged.
@@ -55,7 +55,10 @@ void attend_to_itself(Tally& tally, const Level& level, const MapBatch& map, con
   }
   tally.hold(held);
   AttentionStep step{C, level.heads, map.batch, own, own};
-  if (to_text) step.S = text.tokens, step.is_known = text.is_known;
+  if (to_text) {
+    step.S = text.tokens;
+    step.is_kept = text.is_kept;
+  }
   attention(tally, step, to_text ? level.context_width : C);
   tally.drop(held);
   tally.add(C * P);
@@ -67,9 +70,16 @@ void transformer_block(Tally& tally, const Level& level, const MapBatch& map, co
   const std::int64_t P = map.pixels(), C = level.channels, L = P / map.batch;
   attend_to_itself(tally, level, map, text, merge_ratio);
   tally.norm(C * P);
-  tally.hold(C * P);                                  // normed
-  tally.pass(C * (P + 3 * map.batch * text.tokens));  // what one text gives, spread over samples
-  attention(tally, {C, level.heads, map.batch, L, text.tokens, false, text.is_known},
+  tally.hold(C * P);  // normed
+  // Queries, keys, and values before and after they are spread over samples.
+  tally.pass(C * (P + 3 * map.batch * text.tokens));
+  attention(tally,
+            {.width = C,
+             .heads = level.heads,
+             .B = map.batch,
+             .L = L,
+             .S = text.tokens,
+             .is_kept = text.is_kept},
             level.context_width);
   tally.drop(C * P);
   tally.add(C * P);
@@ -104,7 +114,7 @@ class UnetWalk {
   UnetWalk(const UnetConfig& config, std::int64_t context_tokens, c10::ScalarType dtype,
            const BranchLoad& branches, const UnetShortcuts& shortcuts)
       : config_(config),
-        text_{context_tokens, shortcuts.knows_text},
+        text_{context_tokens, shortcuts.keeps_text},
         most_skips_(shortcuts.outside ? static_cast<std::size_t>(*shortcuts.outside) + 1 : kAll),
         merge_ratio_(shortcuts.merge_ratio),
         tally_(dtype, branches) {}

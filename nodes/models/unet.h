@@ -11,7 +11,7 @@ namespace emulsion::models {
 
 // What a UNet is told of the picture, in the dtype of the weights but for the ids.
 struct UnetCondition {
-  Attended context;             // [1 to B, S, D]
+  Attended context;             // [1 to B, S, D], see there
   at::Tensor pooled, time_ids;  // of SDXL: [1 or B, P] and [1 or B, n]
 
   UnetCondition(at::Tensor states, at::Tensor pooled_state = {}, at::Tensor ids = {})

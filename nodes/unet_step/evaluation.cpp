@@ -20,6 +20,10 @@ void rescale_(at::Tensor& guided, const at::Tensor& positive, double amount) {
 
 }  // namespace
 
+bool batches(const std::string& variant, std::int64_t negative, std::int64_t positive) {
+  return variant == kBatched && conditions::can_batch(negative, positive);
+}
+
 at::Tensor Evaluation::operator()(const at::Tensor& sample) const {
   if (context_.variant() != kOneByOne) return predict(sample, 0);
   at::Tensor predictions = at::empty(sample.sizes(), sample.options().dtype(at::kFloat));
@@ -38,8 +42,8 @@ at::Tensor Evaluation::guided(const at::Tensor& sample, std::int64_t first) cons
   const models::UnetCondition negative = conditions::condition_of(context_, kNegative);
   const models::UnetCondition positive = conditions::condition_of(context_, kPositive);
   at::Tensor without, with;
-  if (context_.variant() == kBatched &&
-      conditions::can_batch(conditions::tokens_of(negative), conditions::tokens_of(positive))) {
+  if (batches(context_.variant(), conditions::tokens_of(negative),
+              conditions::tokens_of(positive))) {
     const at::Tensor both =
         evaluate(at::cat({sample, sample}), conditions::batched(negative, positive, sample.size(0)),
                  {kNegative, kPositive}, first);

@@ -11,6 +11,9 @@ inline constexpr const char* kBatched = "batched";
 inline constexpr const char* kSequential = "sequential";
 inline constexpr const char* kOneByOne = "one_by_one";
 
+// Whether conditions of so many tokens are evaluated in one batch.
+bool batches(const std::string& variant, std::int64_t negative, std::int64_t positive);
+
 // How guidance is applied to what the UNet predicts.
 struct Guidance {
   double scale = 1;    // 1: the negative condition is not evaluated

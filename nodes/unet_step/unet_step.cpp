@@ -157,9 +157,7 @@ class UnetStep final : public Node {
                                  const Tokens& tokens, const StepKind& kind) {
     const int conditions = kind.guided ? 2 : 1;
     if (variant == kOneByOne) return {1, static_cast<double>(conditions * pictures)};
-    if (kind.guided && variant == kBatched &&
-        conditions::can_batch(tokens.negative, tokens.positive))
-      return {2 * pictures, 1};
+    if (kind.guided && batches(variant, tokens.negative, tokens.positive)) return {2 * pictures, 1};
     return {pictures, static_cast<double>(conditions)};
   }
 
@@ -179,7 +177,7 @@ class UnetStep final : public Node {
     const models::MapBatch batch{step.batch, latent[2], latent[3]};
     models::UnetShortcuts shortcuts{.outside = {},
                                     .merge_ratio = shortcuts_.merge_ratio(),
-                                    .knows_text = keeps_text(context, span_of(context))};
+                                    .keeps_text = keeps_text(context, span_of(context))};
     if (kind.reuses) shortcuts.outside = shortcuts_.cache_branch();
     models::Cost cost = models::unet_cost(config, batch, tokens.most(), context.dtype(),
                                           models::branch_load(weights), shortcuts);
@@ -206,8 +204,7 @@ class UnetStep final : public Node {
       return std::ranges::any_of(kinds,
                                  [&](const auto& entry) { return entry.first.guided == guided; });
     };
-    const bool together =
-        context.variant() == kBatched && conditions::can_batch(tokens.negative, tokens.positive);
+    const bool together = batches(context.variant(), tokens.negative, tokens.positive);
     std::int64_t rows = has(false) || !together ? tokens.positive : 0;
     if (has(true)) rows += together ? 2 * tokens.most() : tokens.negative;
     const models::TextCost text = models::unet_text_cost(

@@ -97,9 +97,9 @@ class EMULSION_API RunContext {
   c10::ScalarType dtype() const { return site_.dtype; }
   c10::Device device() const { return device_; }
 
-  // Empty at first, and whenever the runtime needed the room; gone with the loop, and outside of
-  // one with the run.  No result may depend on what is there: look whether it still belongs to the
-  // inputs.  Its bytes are those of Forecast::memo, on the device for the whole loop.
+  // Empty at first, and whenever the runtime needed the room; gone after the loop, and outside of
+  // one after run().  No result may depend on what is there: look whether it still belongs to the
+  // inputs.  It takes no more than Forecast::memo, which is counted for the whole loop.
   Memo& memo() { return memo_; }
 
   // Gives a result.  A tensor must own its whole storage: a view would keep the rest alive.

@@ -122,17 +122,18 @@ class ProblemMaker {
     return true;
   }
 
-  // Variants that are slower and need no less are left out.
+  // Variants that are slower and need no less are left out, and those that need more than the one
+  // that a profile asks for.
   void add_options(std::size_t position, std::size_t device, PlacementRun& run) const {
     const NodeId id = timeline_.runs[position];
     const GraphNode& node = graph_.node(id);
     const auto& variants = forecasts_.variants[index(id)];
     const auto& names = node.type->variants;
-    const bool guided = node.type->phase == Phase::Denoise &&
-                        std::ranges::find(names, profile_.guidance) != names.end();
+    const auto asked = std::ranges::find(names, profile_.guidance);
+    const bool guided = node.type->phase == Phase::Denoise && asked != names.end();
     std::optional<Bytes> leanest;
-    for (std::size_t v = 0; v < variants.size(); ++v) {
-      if (guided && variants[v].variant != profile_.guidance) continue;
+    for (auto v = guided ? static_cast<std::size_t>(asked - names.begin()) : 0; v < variants.size();
+         ++v) {
       const PlacementOption option{
           .device = device,
           .variant = v,

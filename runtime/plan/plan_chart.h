@@ -11,7 +11,7 @@ namespace emulsion {
 struct MemorySpan {
   double begin = 0, end = 0;
   Bytes weights = 0;
-  Bytes others = 0;  // values and workspace, at their most
+  Bytes others = 0;  // values, workspace and memos, at their most
   std::string what;  // "unet", "load sd.unet"; empty while another device is at work
 
   Bytes bytes() const { return weights + others; }

@@ -28,8 +28,10 @@ struct Profile {
   std::string_view summary;
   Bytes from = 0;  // an accelerator's memory from which on it is meant; 0: without one
   Where encode = Where::Anywhere, denoise = Where::Anywhere, decode = Where::Anywhere;
-  std::string_view guidance = {};  // the variant of denoising nodes that have it; empty: any
-  bool streams = true;             // weights may come block by block
+  // The variant of denoising nodes that have it, or where there is no room for that, a leaner one;
+  // empty: any.
+  std::string_view guidance = {};
+  bool streams = true;  // weights may come block by block
   AfterUse after_use = AfterUse::Planned;
   Trim trim = Trim::Never;
 };

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace emulsion::fakes {
@@ -10,15 +11,20 @@ namespace emulsion::fakes {
 class GivenSpeeds {
  public:
   explicit GivenSpeeds(const std::filesystem::path& file) {
-    if (const char* value = std::getenv("EMULSION_SPEEDS")) before_ = value;
+    if (const char* value = std::getenv("EMULSION_SPEEDS")) before_.emplace(value);
     setenv("EMULSION_SPEEDS", file.c_str(), 1);
   }
-  ~GivenSpeeds() { setenv("EMULSION_SPEEDS", before_.c_str(), 1); }
+  ~GivenSpeeds() {
+    if (before_)
+      setenv("EMULSION_SPEEDS", before_->c_str(), 1);
+    else
+      unsetenv("EMULSION_SPEEDS");
+  }
   GivenSpeeds(const GivenSpeeds&) = delete;
   GivenSpeeds& operator=(const GivenSpeeds&) = delete;
 
  private:
-  std::string before_;
+  std::optional<std::string> before_;
 };
 
 }  // namespace emulsion::fakes

@@ -78,7 +78,8 @@ fs::path slow_products() {
 
 TEST_CASE("pictures with LoRAs are diffusers', applied to the weights or beside them") {
   const auto wanted = read_safetensors(kPictures / "reference.safetensors");
-  const fakes::GivenSpeeds slow(slow_products());
+  const fs::path slow = slow_products();
+  const fakes::GivenSpeeds speeds(slow);
   for (const json& made : read_json(kPictures / "cases.json")) {
     CAPTURE(made["name"].get<std::string>());
     Request request = request_for(made["model"], list_of(made));
@@ -94,6 +95,7 @@ TEST_CASE("pictures with LoRAs are diffusers', applied to the weights or beside 
     CHECK(fakes::distance(tensor(beside, "image"), tensor(merged, "image")) <
           fakes::kPixelTolerance);
   }
+  fs::remove(slow);
 }
 
 TEST_CASE("a picture at strength 0 is the one without, bit for bit") {

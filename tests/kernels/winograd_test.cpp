@@ -73,6 +73,16 @@ TEST_CASE("filters that are too many for one transform come in blocks") {
   CHECK(error({1, 960, 384, 52, 48}) < 5e-5);  // 156 tiles
 }
 
+TEST_CASE("filters of a map that is doubled come in blocks, and each block for all four results") {
+  if (!winograd_holds(at::kFloat)) return;
+  const c10::InferenceMode inference;
+  const at::Tensor x = at::randn({1, 960, 61, 60}).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor weight = at::randn({384, 960, 3, 3}).div_(93), bias = at::randn({384});
+  const at::Tensor large = at::upsample_nearest2d(x, {122, 120});
+  CHECK(fakes::distance(winograd_doubled_conv2d(x, weight, bias),
+                        winograd_conv2d(large, weight, bias)) < 1e-4);
+}
+
 TEST_CASE("few tiles have their filters transformed in parts, of channels and of filters") {
   if (!winograd_holds(at::kFloat)) return;
   const c10::InferenceMode inference;

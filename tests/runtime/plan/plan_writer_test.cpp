@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "emulsion/errors.h"
+#include "emulsion/str.h"
 #include "fakes/fake_pipeline.h"
 #include "fakes/plan_walk.h"
 
@@ -29,6 +30,22 @@ fakes::Pipeline busy() {
   return fakes::Pipeline(
       {working(fakes::encode_node(), kMiB, 1e9), working(fakes::unet_node(), 2 * kMiB, 1e10),
        working(fakes::step_node(), 0, 1e8), working(fakes::decode_node(), kMiB, 5e9)});
+}
+
+// Whose UNet has the variants that profiles ask for, each leaner and slower than the one before.
+fakes::Pipeline guided() {
+  NodeDescriptor unet = fakes::unet_node();
+  unet.phase = Phase::Denoise;
+  unet.variants = {"batched", "sequential", "one_by_one"};
+  const auto forecast = [](const ForecastContext& context) {
+    const bool is_batched = context.variant() == "batched";
+    const bool keeps = context.variant() != "one_by_one";
+    Forecast told{{{"denoised", fakes::mib(1)}}, is_batched ? 4 * kMiB : 2 * kMiB};
+    told.memo = keeps ? kMiB : 0;
+    told.work.product = is_batched ? 1e10 : keeps ? 1.1e10 : 1.2e10;
+    return told;
+  };
+  return fakes::Pipeline({fakes::with(std::move(unet), forecast, [](RunContext&) {})});
 }
 
 struct Tally {
@@ -92,4 +109,37 @@ TEST_CASE("a plan of every profile keeps every budget and finds all that it read
       plan_and_walk(pipeline, request, tally);
     }
   CHECK(tally.plans > 10);
+}
+
+TEST_CASE("a profile has its own variant of guidance, and a leaner one where there is no room") {
+  const fakes::Pipeline pipeline = guided();
+  for (const auto& [name, variant] : {std::pair("cpu_only", "batched"), {"auto", "batched"}}) {
+    CAPTURE(name);
+    PlanRequest request = fakes::Pipeline::request({{.name = "cpu", .capacity = 24 * kMiB}});
+    request.profile = &find_profile(name);
+    const auto text = [&] {
+      return to_text(make_plan(pipeline.graph, pipeline.forecasts(), request), pipeline.graph);
+    };
+    CHECK(text().find(str("on cpu, ", variant)) != std::string::npos);
+    std::string leanest;
+    while (request.devices[0].capacity > 0) {
+      try {
+        leanest = text();
+      } catch (const PlanError&) {
+        break;
+      }
+      request.devices[0].capacity -= kMiB / 2;
+    }
+    CHECK(leanest.find("on cpu, one_by_one") != std::string::npos);
+  }
+}
+
+TEST_CASE("a profile for small accelerators never evaluates both conditions at once") {
+  const fakes::Pipeline pipeline = guided();
+  PlanRequest request =
+      fakes::Pipeline::request({{.name = "sim:a", .capacity = 64 * kMiB, .simulated = true},
+                                {.name = "cpu", .capacity = 64 * kMiB}});
+  request.profile = &find_profile("gpu_poor");
+  const ExecutionPlan plan = make_plan(pipeline.graph, pipeline.forecasts(), request);
+  CHECK(to_text(plan, pipeline.graph).find("on sim:a, sequential") != std::string::npos);
 }
