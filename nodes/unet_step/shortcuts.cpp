@@ -45,6 +45,46 @@ LoopSpan span_of(const RunContext& context) {
   return span;
 }
 
+std::vector<ParamSpec> shortcut_params() {
+  return {{.name = "guidance_begin",
+           .fallback = 0.0,
+           .help = "The share of the schedule's steps that comes before guidance is "
+                   "applied; a step without it takes half the time.",
+           .min = 0.0,
+           .max = 1.0},
+          {.name = "guidance_end",
+           .fallback = 1.0,
+           .help = "The share of the schedule's steps after which guidance is no longer "
+                   "applied.",
+           .min = 0.0,
+           .max = 1.0},
+          {.name = "cache_interval",
+           .fallback = std::int64_t{1},
+           .help = "Every so many steps the whole UNet is evaluated; those between reuse "
+                   "its deep features (DeepCache). 1: all are whole.",
+           .min = 1,
+           .display_max = 10},
+          {.name = "cache_branch",
+           .fallback = std::int64_t{0},
+           .help = "Where the reused features meet the way up: at this skip connection, "
+                   "0 is the outermost. Higher ones take longer and change less.",
+           .min = 0,
+           .display_max = 5},
+          {.name = "skip_threshold",
+           .fallback = 0.0,
+           .help = "A step gives the result of the one before again where less than this "
+                   "part of it is expected to change (EasyCache). 0: none does.",
+           .min = 0.0,
+           .max = 1.0,
+           .display_max = 0.2},
+          {.name = "merge_ratio",
+           .fallback = 0.0,
+           .help = "The share of tokens that are merged with others alike in the outermost "
+                   "self-attention (token merging). 0: none are.",
+           .min = 0.0,
+           .max = 0.75}};
+}
+
 Shortcuts::Shortcuts(const Params& params)
     : guides_(params.get<double>("guidance") != kNoGuidance),
       guidance_begin_(params.get<double>("guidance_begin")),

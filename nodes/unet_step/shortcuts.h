@@ -29,6 +29,9 @@ struct StepKind {
   auto operator<=>(const StepKind&) const = default;
 };
 
+// Of a node that takes shortcuts.
+std::vector<ParamSpec> shortcut_params();
+
 class Shortcuts {
  public:
   // Throws GraphError where parameters are at odds.

@@ -233,6 +233,28 @@ class UnetStep final : public Node {
   std::uint64_t merge_seed_;
 };
 
+std::vector<ParamSpec> params() {
+  std::vector<ParamSpec> list = {
+      {.name = "guidance",
+       .fallback = 7.5,
+       .help = "How far to go from the negative to the positive prompt. At 1 the "
+               "negative one is not used, and a step takes half the time.",
+       .min = 1.0,
+       .display_max = 20.0},
+      {.name = "guidance_rescale",
+       .fallback = 0.0,
+       .help = "How much of the excess of contrast that guidance brings to take back; "
+               "0.7 for models with zero terminal SNR.",
+       .min = 0.0,
+       .max = 1.0}};
+  for (ParamSpec& param : shortcut_params()) list.push_back(std::move(param));
+  list.push_back({.name = "merge_seed",
+                  .fallback = std::int64_t{0},
+                  .help = "Draws the tokens that others are merged into.",
+                  .min = 0});
+  return list;
+}
+
 void describe(std::vector<NodeDescriptor>& nodes) {
   nodes.push_back(
       {.id = "unet_step",
@@ -248,59 +270,7 @@ void describe(std::vector<NodeDescriptor>& nodes) {
                   {"state", kState, "what the step before gave, for what reuses it", true}},
        .outputs = {{"denoised", port::kLatent, "the model's guess of x0"},
                    {"state", kState, "for the next step"}},
-       .params = {{.name = "guidance",
-                   .fallback = 7.5,
-                   .help = "How far to go from the negative to the positive prompt. At 1 the "
-                           "negative one is not used, and a step takes half the time.",
-                   .min = 1.0,
-                   .display_max = 20.0},
-                  {.name = "guidance_rescale",
-                   .fallback = 0.0,
-                   .help = "How much of the excess of contrast that guidance brings to take back; "
-                           "0.7 for models with zero terminal SNR.",
-                   .min = 0.0,
-                   .max = 1.0},
-                  {.name = "guidance_begin",
-                   .fallback = 0.0,
-                   .help = "The share of the schedule's steps that comes before guidance is "
-                           "applied; a step without it takes half the time.",
-                   .min = 0.0,
-                   .max = 1.0},
-                  {.name = "guidance_end",
-                   .fallback = 1.0,
-                   .help = "The share of the schedule's steps after which guidance is no longer "
-                           "applied.",
-                   .min = 0.0,
-                   .max = 1.0},
-                  {.name = "cache_interval",
-                   .fallback = std::int64_t{1},
-                   .help = "Every so many steps the whole UNet is evaluated; those between reuse "
-                           "its deep features (DeepCache). 1: all are whole.",
-                   .min = 1,
-                   .display_max = 10},
-                  {.name = "cache_branch",
-                   .fallback = std::int64_t{0},
-                   .help = "Where the reused features meet the way up: at this skip connection, "
-                           "0 is the outermost. Higher ones take longer and change less.",
-                   .min = 0,
-                   .display_max = 5},
-                  {.name = "skip_threshold",
-                   .fallback = 0.0,
-                   .help = "A step gives the result of the one before again where less than this "
-                           "part of it is expected to change (EasyCache). 0: none does.",
-                   .min = 0.0,
-                   .max = 1.0,
-                   .display_max = 0.2},
-                  {.name = "merge_ratio",
-                   .fallback = 0.0,
-                   .help = "The share of tokens that are merged with others alike in the outermost "
-                           "self-attention (token merging). 0: none are.",
-                   .min = 0.0,
-                   .max = 0.75},
-                  {.name = "merge_seed",
-                   .fallback = std::int64_t{0},
-                   .help = "Draws the tokens that others are merged into.",
-                   .min = 0}},
+       .params = params(),
        .slots = {{"unet", "a UNet2DConditionModel", true},
                  {"config", "the scheduler's config, for what the UNet predicts"}},
        .variants = {kBatched, kSequential, kOneByOne},
